@@ -1,0 +1,76 @@
+# `make` alone prints this project's targets.
+SHELL := /bin/bash
+BIN := .venv/bin
+SEEDS ?= 50
+DATA ?= .quell
+SETUP := .venv/.ready
+
+.PHONY: help demo run test bench simulate lint proto lock setup format clean
+.DEFAULT_GOAL := help
+
+help:  ## print this help
+	@echo "Quell: the remediation control plane that follows automated security investigations"
+	@echo
+	@echo "use"
+	@grep -hE '^(demo|run):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "test"
+	@grep -hE '^(test|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "make"
+	@grep -hE '^(setup|proto|lock|format|clean):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "check"
+	@grep -hE '^(lint):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(SETUP)  ## run the main job once on real input, step by step (ARGS=--yes does not ask)
+	@$(BIN)/quell demo $(ARGS)
+
+run: $(SETUP)  ## start all services and this machine's agent; Ctrl-C stops (DATA=folder)
+	@$(BIN)/quell up --data $(DATA) $(ARGS)
+
+test: $(SETUP)  ## pass the tests (ARGS='-k word' picks some)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+simulate: $(SETUP)  ## run the deterministic simulation over fresh seeds (SEEDS=1000)
+	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS) -p no:cacheprovider -k fresh
+
+bench: $(SETUP)  ## measure speed and memory, each beside its limit
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+lint: $(SETUP) protos/node_modules/.ready  ## style, types, contracts, generated code, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/generate.py --image .venv/contracts.binpb
+	protos/node_modules/.bin/buf lint .venv/contracts.binpb --config protos/buf.yaml
+	cd protos && node_modules/.bin/buf format --diff --exit-code --path quell
+
+format: $(SETUP) protos/node_modules/.ready  ## format code and contracts
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	cd protos && node_modules/.bin/buf format -w --path quell
+
+proto: $(SETUP)  ## generate the Python code of the contracts
+	$(BIN)/python tools/generate.py
+
+lock: $(SETUP)  ## choose the newest allowed versions of everything and pin them by hash
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 --python-platform linux \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -q -o requirements.lock
+
+setup: $(SETUP)  ## make the virtual environment with all that the project needs
+
+$(SETUP): pyproject.toml requirements.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 >= 3.11 is needed: apt install python3"; exit 1; }
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "python3's venv module is missing: apt install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || python3 -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+protos/node_modules/.ready: protos/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed to lint the contracts: apt install npm"; exit 1; }
+	@cd protos && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+clean:  ## remove what was made here: environment, caches, the data of make run
+	rm -rf .venv protos/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .quell dist

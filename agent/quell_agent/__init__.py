@@ -1,0 +1,1 @@
+"""The agent: an executor over one Linux machine."""

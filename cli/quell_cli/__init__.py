@@ -1,0 +1,1 @@
+"""The command line: people's way in."""

@@ -1,0 +1,1 @@
+"""The executor kit: from a warrant to a receipt."""

@@ -1,0 +1,134 @@
+"""What a kind of remediation is to the kit: an effect that changes the world, a reading, or a release."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+from quell.remediation.v1 import failure_pb2, item_pb2, result_pb2
+
+OrderT_contra = TypeVar("OrderT_contra", bound=Message, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """One thing to change: its item key, how people see it, and what the change replaces, in the effect's own bytes."""
+
+    key: str
+    item: item_pb2.Item
+    before: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every change to make, in order. The same thing is preview, journal and undo record.
+
+    `names` are the keys of what the order named (a path, a content, a query): they are fenced and locked like the
+    items' own, so that orders which name one thing differently, or find nothing, still come in order. `reverts` tells
+    a plan of `plan_revert` from one of `plan`. `action` is the bare id of the action that the plan is for: effects mark
+    what they make with it, so that a lost journal can be told what it was.
+    """
+
+    items: tuple[PlannedItem, ...]
+    names: frozenset[str]
+    reverts: bool = False
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at the world says of one item.
+
+    DONE: it is as ordered. PLANNED: it is as it was before, and can be changed. MISSING: it is no more. REFUSED: a rule
+    leaves it alone. CONFLICT: others have changed it. FAILED: it is neither, and the failure says why.
+    """
+
+    state: item_pb2.ItemState.ValueType
+    failure: failure_pb2.Failure | None = None
+
+
+class Progress(Protocol):
+    """Where an effect says how far it is."""
+
+    def report(self, message: str, *, percent: int | None = None) -> None:
+        """Say so; `percent` is 0 to 100, or None where it can't be known. Cheap: call it as often as you like."""
+
+
+class Effect(Protocol[OrderT_contra]):
+    """A kind that changes the world and can take it back exactly.
+
+    The kit calls `plan`, probes it (what is DONE already is not needed), journals it, and only then calls `apply`; it
+    alone makes counts, outcome and receipt from what `probe` finds. Each method may be called again after a crash and
+    must then come to the same end. None of them decides whether it may act: who calls them holds a verified warrant.
+    """
+
+    async def plan(self, order: OrderT_contra, within: Sequence[item_pb2.Item] | None) -> Plan:
+        """Resolve the target, or only `within` (a frozen snapshot), and write down every change. Change nothing.
+
+        What we have changed ourselves before counts as found: it is planned too, and the probe says DONE.
+
+        Raises:
+            RefusedError: It can't be done: protected, not resolvable, malformed for this world.
+
+        """
+
+    async def apply(self, plan: Plan, progress: Progress) -> None:
+        """Make the changes of the plan that are not made yet, in its order. May be cancelled between two of them."""
+
+    async def probe(self, plan: Plan) -> Sequence[Finding]:
+        """Look at the world, not at memory, and say of each item, in the plan's order, how it is."""
+
+    async def plan_revert(self, plan: Plan) -> Plan:
+        """Plan to put back what a plan replaced: the same items and keys, `reverts` set.
+
+        An item that others changed since stays in the plan; its probe says CONFLICT, and `apply` leaves it as it is.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a kind that only reads brought: an outcome an item, and what only some kinds bring."""
+
+    items: tuple[item_pb2.ItemOutcome, ...]
+    scan: result_pb2.ScanResult | None = None
+    artifact: result_pb2.Artifact | None = None
+
+
+class Reader(Protocol[OrderT_contra]):
+    """A kind that changes nothing in the world. It is not fenced; a crash begins it anew; it may be cancelled."""
+
+    async def read(self, order: OrderT_contra, progress: Progress) -> Reading:
+        """Read.
+
+        Raises:
+            RefusedError: It can't be done.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """One item that an action of ours has changed, and that is still so as far as we know."""
+
+    action: str
+    key: str
+    item: item_pb2.Item
+
+
+class Release(Protocol[OrderT_contra]):
+    """A kind that lets go of what its inverse did. It chooses; the kit takes back by the inverse's `plan_revert`."""
+
+    def names(self, order: OrderT_contra) -> frozenset[str]:
+        """Return the keys of what the order named, fenced as in a plan."""
+
+    def chooses(self, order: OrderT_contra, owned: Owned) -> bool:
+        """Tell whether the order means this item."""
+
+
+class RefusedError(Exception):
+    """The order can't be carried out here. Nothing was changed."""
+
+    def __init__(self, reason: str, message: str = "", *, retryable: bool = False) -> None:
+        """Say why: a reason in upper snake case, a sentence for people without paths or secrets."""
+        super().__init__(f"{reason}: {message}")
+        self.failure = failure_pb2.Failure(reason=reason, message=message, retryable=retryable)

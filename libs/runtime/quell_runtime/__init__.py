@@ -1,0 +1,1 @@
+"""What every process of Quell stands on."""

@@ -1,0 +1,260 @@
+"""The group-commit writer: read what a group of callers touches, decide in memory, write once, one fsync.
+
+A caller hands in a pure decision over a `View`. The callers that wait are taken together: their decisions run one
+after the other over the same rows, so that a later one sees what an earlier one put, and one that raises changes
+nothing. Then everything is committed, and each caller gets its own answer.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from quell_runtime.errors import FullError
+from quell_runtime.seams import Point, nowhere
+from quell_runtime.store.connection import Connection, Query, Statement
+from quell_runtime.store.table import SqlValue, Table
+
+T = TypeVar("T")
+R = TypeVar("R")
+Key = str | int
+Place = tuple[Table[Any], Key]
+GROUP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """What a commit did to one record: `before` is None if it is new (or was put unread), `after` if it was deleted."""
+
+    table: Table[T]
+    key: Key
+    before: T | None
+    after: T | None
+
+
+class _UnreadError(Exception):
+    """A decision looked at a row that is not read yet. The writer reads it and asks again; nobody else sees this."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+
+class View:
+    """The rows as one decision sees them. Records are values: put a new one, never change one in place."""
+
+    def __init__(self, rows: dict[Place, Any]) -> None:
+        """Look at `rows`: what was read, and what earlier decisions of the group put."""
+        self._rows = rows
+        self._mine: dict[Place, Any] = {}
+
+    def get(self, table: Table[T], key: Key) -> T | None:
+        """Return the record, or None if there is none."""
+        place = (table, key)
+        if place in self._mine:
+            return cast("T | None", self._mine[place])
+        if place not in self._rows:
+            raise _UnreadError(place)
+        return cast("T | None", self._rows[place])
+
+    def need(self, table: Table[T], key: Key) -> T:
+        """Return a record that is there because of our own rules."""
+        record = self.get(table, key)
+        assert record is not None, f"{table.name} lacks {key}"  # noqa: S101 - ours, never input
+        return record
+
+    def put(self, table: Table[T], record: T) -> None:
+        """Write the record, new or instead of the one with its key."""
+        self._mine[table, table.key_of(record)] = record
+
+    def drop(self, table: Table[T], key: Key) -> None:
+        """Delete the record, if there is one."""
+        if self.get(table, key) is not None:
+            self._mine[table, key] = None
+
+    @property
+    def changed(self) -> dict[Place, Any]:
+        """What this decision put and dropped."""
+        return self._mine
+
+
+Decision = Callable[[View], R]
+
+
+@dataclass(slots=True)
+class _Caller:
+    decide: Decision[Any]
+    reads: Sequence[Place]
+    urgent: bool
+    answer: "asyncio.Future[Any]"
+    result: Any = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Group:
+    callers: list[_Caller]
+    before: dict[Place, Any] = field(default_factory=dict)
+    after: dict[Place, Any] = field(default_factory=dict)
+
+
+class Store:
+    """Records in one database. `room` tells how many bytes are free; below `reserve` only urgent callers may write."""
+
+    def __init__(  # noqa: PLR0913 - each is a seam of its own
+        self,
+        writer: Connection,
+        reader: Connection,
+        *,
+        room: Callable[[], int] | None = None,
+        reserve: int = 0,
+        point: Point = nowhere,
+        name: str = "store",
+    ) -> None:
+        """Write through one connection and read through another."""
+        self._writer = writer
+        self._reader = reader
+        self._room = room
+        self._reserve = reserve
+        self._point = point
+        self._name = name
+        self._waiting: list[_Caller] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[Sequence[Change[Any]]], None]] = []
+        self._reading = asyncio.Lock()
+
+    def listen(self, listener: Callable[[Sequence[Change[Any]]], None]) -> Callable[[], None]:
+        """Have every commit's changes told, in order of commit, before its callers are answered. Return how to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def change(self, decide: Decision[R], reads: Sequence[Place] = (), *, urgent: bool = False) -> R:
+        """Run a decision in a transaction and return what it returns, once that is durable.
+
+        `decide` must be pure: it may be run again with more rows. `reads` names rows that it will look at, to read them
+        in one trip; it is a hint. `urgent` changes (receipts, undo, cancel, freeze) may use the last room on the disk.
+
+        Raises:
+            FullError: There is no room; nothing was stored.
+            CommitUnknownError: It may or may not be stored.
+            Exception: What `decide` raised; nothing was stored.
+
+        """
+        caller = _Caller(decide, reads, urgent, asyncio.get_running_loop().create_future())
+        self._waiting.append(caller)
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._run())
+        # A caller that is cancelled must not cancel the group.
+        return cast("R", await asyncio.shield(caller.answer))
+
+    async def select(self, table: Table[T], tail: str = "", parameters: Sequence[SqlValue] = ()) -> list[T]:
+        """Return committed records; `tail` is what follows FROM: `WHERE state = ? ORDER BY create_time LIMIT 50`."""
+        query = Query(f"SELECT {table.columns} FROM {table.name} {tail}", parameters)  # noqa: S608 - ours, not input
+        (rows,) = await self.read([query])
+        return [table.load(row) for row in rows]
+
+    async def load(self, table: Table[T], key: Key) -> T | None:
+        """Return one committed record."""
+        found = await self.select(table, f'WHERE "{table.key}" = ?', (key,))
+        return found[0] if found else None
+
+    async def read(self, queries: Sequence[Query]) -> list[list[Sequence[SqlValue]]]:
+        """Return committed rows of several queries in one trip."""
+        async with self._reading:
+            return await self._reader.read(queries)
+
+    async def close(self) -> None:
+        """Wait for what is being written. Further changes are not to be asked for."""
+        if self._pump is not None:
+            await self._pump
+
+    async def _run(self) -> None:
+        while self._waiting:
+            group = _Group(self._waiting[:GROUP])
+            self._waiting = self._waiting[GROUP:]
+            try:
+                await self._commit(group)
+            except Exception as error:  # noqa: BLE001 - every caller of the group must hear of it
+                for caller in group.callers:
+                    caller.error = caller.error or error
+            for caller in group.callers:
+                _answer(caller)
+
+    async def _commit(self, group: _Group) -> None:
+        await self._decide(group)
+        changed = {place: after for place, after in group.after.items() if after is not group.before.get(place)}
+        if not changed:
+            await self._writer.rollback()
+            return
+        self._point(f"{self._name}.decided")
+        await self._writer.commit(list(_statements(changed)))
+        self._point(f"{self._name}.committed")
+        changes = [Change(table, key, group.before.get((table, key)), after) for (table, key), after in changed.items()]
+        for listener in tuple(self._listeners):
+            listener(changes)
+
+    async def _decide(self, group: _Group) -> None:
+        """Open the transaction and run every decision, reading what they look at until none lacks a row."""
+        await self._load(group, {place for caller in group.callers for place in caller.reads}, opens=True)
+        try:
+            while missing := self._attempt(group):
+                await self._load(group, missing, opens=False)
+        except BaseException:
+            await self._writer.rollback()
+            raise
+
+    async def _load(self, group: _Group, places: set[Place], *, opens: bool) -> None:
+        keys: dict[Table[Any], list[Key]] = {}
+        for table, key in places:
+            keys.setdefault(table, []).append(key)
+        queries = [Query(table.by_keys, (json.dumps(wanted),)) for table, wanted in keys.items()]
+        answers = await (self._writer.begin if opens else self._writer.read)(queries)
+        group.before.update(dict.fromkeys(places))
+        for table, rows in zip(keys, answers, strict=True):
+            for record in map(table.load, rows):
+                group.before[table, table.key_of(record)] = record
+
+    def _attempt(self, group: _Group) -> set[Place]:
+        """Run the decisions in order; return the rows that some lacked, after which the result does not count."""
+        full = self._room is not None and self._room() < self._reserve
+        missing: set[Place] = set()
+        group.after = dict(group.before)
+        for caller in group.callers:
+            view = View(group.after)
+            caller.result = caller.error = None
+            try:
+                if full and not caller.urgent:
+                    raise FullError("the store is nearly full: free some space on its disk")  # noqa: TRY301
+                caller.result = caller.decide(view)
+            except _UnreadError as unread:
+                missing.add(unread.place)
+            except Exception as error:  # noqa: BLE001 - it is the caller's own
+                caller.error = error
+            else:
+                group.after.update(view.changed)
+        return missing
+
+
+def _answer(caller: _Caller) -> None:
+    if caller.answer.cancelled():
+        return
+    if caller.error is not None:
+        caller.answer.set_exception(caller.error)
+        # Whoever asked may be gone; then nobody looks at it, and that is no fault.
+        caller.answer.exception()
+    else:
+        caller.answer.set_result(caller.result)
+
+
+def _statements(changed: dict[Place, Any]) -> list[Statement]:
+    puts: dict[Table[Any], list[Sequence[SqlValue]]] = {}
+    drops: dict[Table[Any], list[Sequence[SqlValue]]] = {}
+    for (table, key), after in changed.items():
+        if after is None:
+            drops.setdefault(table, []).append((key,))
+        else:
+            puts.setdefault(table, []).append(table.dump(after))
+    return [Statement(table.delete, rows) for table, rows in drops.items()] + [
+        Statement(table.upsert, rows) for table, rows in puts.items()
+    ]

@@ -1,0 +1,99 @@
+"""A table of frozen records: each field of the dataclass is a column of the same name."""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from quell_runtime.seams import micros, moment
+
+SqlValue = str | int | float | bytes | None
+Codec = tuple[Callable[[Any], SqlValue], Callable[[Any], Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table(Generic[T]):
+    """How records of one type are kept. Make one with `table`."""
+
+    name: str
+    key: str
+    record: type[T]
+
+    @cached_property
+    def _codecs(self) -> tuple[tuple[str, Codec], ...]:
+        hints = typing.get_type_hints(self.record)
+        return tuple((field.name, _codec(hints[field.name])) for field in dataclasses.fields(self.record))  # type: ignore[arg-type]
+
+    @cached_property
+    def columns(self) -> str:
+        """The columns, as SQL names them, in the order of `load`."""
+        return ", ".join(f'"{name}"' for name, _ in self._codecs)
+
+    @cached_property
+    def upsert(self) -> str:
+        """The statement that writes one record."""
+        marks = ", ".join("?" for _ in self._codecs)
+        sets = ", ".join(f'"{name}" = excluded."{name}"' for name, _ in self._codecs if name != self.key)
+        action = f"DO UPDATE SET {sets}" if sets else "DO NOTHING"
+        return f'INSERT INTO {self.name} ({self.columns}) VALUES ({marks}) ON CONFLICT ("{self.key}") {action}'  # noqa: S608
+
+    @cached_property
+    def by_keys(self) -> str:
+        """The query for the records whose keys are in one JSON array."""
+        return f'SELECT {self.columns} FROM {self.name} WHERE "{self.key}" IN (SELECT value FROM json_each(?))'  # noqa: S608
+
+    @cached_property
+    def delete(self) -> str:
+        """The statement that deletes one record by its key."""
+        return f'DELETE FROM {self.name} WHERE "{self.key}" = ?'  # noqa: S608
+
+    def key_of(self, record: T) -> str | int:
+        """Return the record's key."""
+        found: str | int = getattr(record, self.key)
+        return found
+
+    def dump(self, record: T) -> tuple[SqlValue, ...]:
+        """Return the record as a row."""
+        return tuple(encode(getattr(record, name)) for name, (encode, _) in self._codecs)
+
+    def load(self, row: Sequence[SqlValue]) -> T:
+        """Return a row, its columns in our order, as a record."""
+        return self.record(*[decode(value) for value, (_, (_, decode)) in zip(row, self._codecs, strict=True)])
+
+
+def table(record: type[T], name: str, key: str) -> Table[T]:
+    """Keep a frozen dataclass in the table `name`; the field `key` (str or int) is its primary key.
+
+    Fields may be str, int, float, bool, bytes, a `StrEnum`, an aware `datetime`, `tuple[str, ...]`, a protobuf message,
+    or one of them or None.
+    """
+    return Table(name, key, record)
+
+
+def _codec(hint: Any) -> Codec:  # noqa: ANN401, PLR0911 - a type is what it is
+    if isinstance(hint, types.UnionType):
+        (inner,) = [part for part in typing.get_args(hint) if part is not types.NoneType]
+        encode, decode = _codec(inner)
+        return lambda v: None if v is None else encode(v), lambda v: None if v is None else decode(v)
+    if typing.get_origin(hint) is tuple:
+        return json.dumps, lambda v: tuple(json.loads(v))
+    if issubclass(hint, Message):
+        return lambda v: v.SerializeToString(), hint.FromString
+    if issubclass(hint, datetime):
+        return micros, moment
+    if issubclass(hint, bool):
+        return int, bool
+    if issubclass(hint, StrEnum):
+        return str, hint
+    if issubclass(hint, str | int | float | bytes):
+        return lambda v: v, lambda v: v
+    raise TypeError(f"{hint} can't be a column")

@@ -1,0 +1,1 @@
+"""The Action Center: decides, dispatches, tracks."""

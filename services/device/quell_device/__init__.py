@@ -1,0 +1,1 @@
+"""The device service: the fleet, and the gateway to its agents."""

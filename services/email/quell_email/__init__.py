@@ -1,0 +1,1 @@
+"""The email service: an executor over mailboxes, and the check of URLs at the click."""
