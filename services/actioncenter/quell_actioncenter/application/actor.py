@@ -1,0 +1,20 @@
+"""Who asks."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A caller whose identity is proven: a person, a program, a detector.
+
+    `name` is the person's, as `people.toml` has it, whichever of their identities called. `via` names the service that
+    asks for somebody whose own credential did not come along; then `name` is whom it asks for.
+    """
+
+    name: str
+    permissions: frozenset[str]
+    via: str = ""
+
+    def may(self, permission: str) -> bool:
+        """Tell whether one of the caller's roles grants it: `isolate_device.approve`."""
+        return permission in self.permissions
