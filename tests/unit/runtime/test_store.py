@@ -95,6 +95,19 @@ async def test_a_row_found_by_another_row_is_read_in_the_same_transaction(store:
     assert await store.change(follow) == 2
 
 
+async def test_rows_that_a_decision_expects_are_read_in_one_trip(store: Store) -> None:
+    """However many rows a decision finds out that it needs, it is run once more, not once for each."""
+    runs: list[int] = []
+
+    def look(view: View) -> int:
+        runs.append(1)
+        view.expect((PURSES, name) for name in ("ann", "bob", "cid"))
+        return sum(view.get(PURSES, name) is None for name in ("ann", "bob", "cid"))
+
+    await store.change(spend)
+    assert (await store.change(look), len(runs)) == (2, 2)
+
+
 async def test_listeners_hear_before_and_after(store: Store) -> None:
     """What a commit did is told with the record before and after it."""
     heard: list[Change[Purse]] = []

@@ -7,7 +7,7 @@ nothing. Then everything is committed, and each caller gets its own answer.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -34,11 +34,11 @@ class Change(Generic[T]):
 
 
 class _UnreadError(Exception):
-    """A decision looked at a row that is not read yet. The writer reads it and asks again; nobody else sees this."""
+    """A decision looked at rows that are not read yet. The writer reads them and asks again; nobody else sees this."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, places: set[Place]) -> None:
         super().__init__()
-        self.place = place
+        self.places = places
 
 
 class View:
@@ -55,8 +55,13 @@ class View:
         if place in self._mine:
             return cast("T | None", self._mine[place])
         if place not in self._rows:
-            raise _UnreadError(place)
+            raise _UnreadError({place})
         return cast("T | None", self._rows[place])
+
+    def expect(self, places: Iterable[Place]) -> None:
+        """Have rows that the decision has found out that it will look at read in one trip, not one by one."""
+        if missing := {place for place in places if place not in self._mine and place not in self._rows}:
+            raise _UnreadError(missing)
 
     def need(self, table: Table[T], key: Key) -> T:
         """Return a record that is there because of our own rules."""
@@ -228,7 +233,7 @@ class Store:
                     raise FullError("the store is nearly full: free some space on its disk")  # noqa: TRY301
                 caller.result = caller.decide(view)
             except _UnreadError as unread:
-                missing.add(unread.place)
+                missing |= unread.places
             except Exception as error:  # noqa: BLE001 - it is the caller's own
                 caller.error = error
             else:
