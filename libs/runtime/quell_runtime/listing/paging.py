@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from quell_actioncenter.api.fields import Field
-from quell_actioncenter.api.filters import Filter
 from quell_runtime.errors import InvalidError
+from quell_runtime.listing.fields import Field
+from quell_runtime.listing.filters import Filter
 from quell_runtime.store import SqlValue, Store, Table
 from quell_runtime.store.connection import Query
 

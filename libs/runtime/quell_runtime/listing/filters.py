@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from quell_actioncenter.api.fields import Field, WordInvalidError
 from quell_runtime.errors import InvalidError
+from quell_runtime.listing.fields import Field, WordInvalidError
 from quell_runtime.store import SqlValue
 
 R = TypeVar("R")

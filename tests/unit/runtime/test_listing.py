@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quell_actioncenter.api.fields import choice, count, flag, text, time
-from quell_actioncenter.api.filters import MOST, FilterInvalidError, parse
+from quell_runtime.listing.fields import choice, count, flag, text, time
+from quell_runtime.listing.filters import MOST, FilterInvalidError, parse
 from quell_runtime.seams import micros
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
