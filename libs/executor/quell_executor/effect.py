@@ -12,11 +12,16 @@ OrderT_contra = TypeVar("OrderT_contra", bound=Message, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class PlannedItem:
-    """One thing to change: its item key, how people see it, and what the change replaces, in the effect's own bytes."""
+    """One thing to change: its item key, how people see it, and what the change replaces, in the effect's own bytes.
+
+    `names` are the keys of everything that an order could name to mean this item (its path, its content, a query): it
+    is not begun if a newer order named one of them. Empty: those of its plan.
+    """
 
     key: str
     item: item_pb2.Item
     before: bytes
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +30,18 @@ class Plan:
 
     `names` are the keys of what the order named (a path, a content, a query): they are fenced and locked like the
     items' own, so that orders which name one thing differently, or find nothing, still come in order. `reverts` tells
-    a plan of `plan_revert` from one of `plan`. `action` is the bare id of the action that the plan is for: effects mark
-    what they make with it, so that a lost journal can be told what it was.
+    a plan of `plan_revert` from one of `plan`.
+
+    `action` is set by the kit: the action that makes, or made, the changes (`actions/{action}`; empty in a preview).
+    Effects mark what they make with it, so that a lost journal can be told what it was; in a plan that reverts it is
+    still the action whose changes are taken back. `notes` tell people what else it does; only previews show them.
     """
 
     items: tuple[PlannedItem, ...]
     names: frozenset[str]
     reverts: bool = False
     action: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class Reader(Protocol[OrderT_contra]):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One item that an action of ours has changed, and that is still so as far as we know."""
+    """One item that an action of ours (`actions/{action}`) has changed, and that is still so as far as we know."""
 
     action: str
     key: str

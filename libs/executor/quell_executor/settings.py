@@ -1,0 +1,41 @@
+"""What an executor is told by those who run it. No server can lift it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from quell_runtime.seams import Clock, Point, Rng, SystemClock, SystemRng, nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Whose own approvals a kind needs: `needed` different people of `approvers` (name -> Ed25519 public key)."""
+
+    needed: int
+    approvers: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who the executor is and what it allows itself.
+
+    `root_key` is the public key pinned at enrolment that seals key sets; `missing` names kinds that can't be served
+    here, and why; `window` is the most warrants that it takes without a receipt for one. `quorums` and
+    `max_effects_per_hour` are by kind, `protected` are item keys and names that nothing but undo and release touches.
+    """
+
+    deployment: str
+    root_key: bytes
+    missing: Mapping[str, str] = field(default_factory=dict)
+    window: int = 1000
+    quorums: Mapping[str, Quorum] = field(default_factory=dict)
+    max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
+    protected: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What the kit takes from outside: time, chance, and points to crash at."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    rng: Rng = field(default_factory=SystemRng)
+    point: Point = nowhere
