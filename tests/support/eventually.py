@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], Awaitable[T]], until: Callable[[T], bool], within: float = 10.0) -> T:
-    """Look again and again until what is seen is as wanted, and return it; fail with the last sight after `within` s."""
+    """Look again and again until what is seen is as wanted, and return it; fail with the last sight after that."""
     end = time.monotonic() + within
     while True:
         seen = await look()

@@ -66,3 +66,21 @@ class CommitUnknownError(QuellError):
     """The store could not say whether it stored; read again by id."""
 
     reason = "COMMIT_UNKNOWN"
+
+
+class IdentityError(QuellError):
+    """The caller has not shown who it is."""
+
+    reason = "IDENTITY_INVALID"
+
+
+class NotServedError(QuellError):
+    """The contract has it, this version does not serve it."""
+
+    reason = "NOT_SERVED_YET"
+
+
+class DamagedError(QuellError):
+    """What came is not what was announced."""
+
+    reason = "DIGEST_MISMATCH"

@@ -1,0 +1,71 @@
+"""Dialling our services: mutual TLS, and what gRPC should not do by itself.
+
+Nothing is retried under us, since a retry that nobody asked for would do things twice; whoever calls knows whether
+it may ask again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Files of a caller: whom it believes, and how it shows who it is."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def channel(address: str, credentials: Credentials, server_name: str = "") -> grpc.aio.Channel:
+    """Open a channel. `server_name` is what the server's certificate must be for; the address's host if empty."""
+    found = grpc.ssl_channel_credentials(
+        credentials.ca.read_bytes(), credentials.key.read_bytes(), credentials.certificate.read_bytes()
+    )
+    return grpc.aio.secure_channel(address, found, options=options(server_name))
+
+
+def options(server_name: str = "") -> list[tuple[str, int | str]]:
+    """Return the options of a channel of ours."""
+    named: list[tuple[str, int | str]] = [("grpc.ssl_target_name_override", server_name)] if server_name else []
+    return [*OPTIONS, *named]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a call failed, for people and programs. `reason` is the contract's, empty if a service didn't say."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: Sequence[tuple[str, str]] = ()
+    """Fields of the request and what is wrong with each."""
+
+
+def problem(error: grpc.aio.AioRpcError) -> Problem:
+    """Read all that an error says."""
+    from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - an agent never needs them
+
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status_pb2.Status.FromString(packed).details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    violations = tuple((each.field, each.description) for each in bad.field_violations)
+    return Problem(error.code(), error.details() or "", info.reason, dict(info.metadata), violations)

@@ -1,0 +1,73 @@
+"""Who may call: what the contract's `access` grants, and nothing else."""
+
+from dataclasses import dataclass
+
+import structlog
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+from quell.annotations.v1 import annotations_pb2
+
+from quell_runtime import identity, people, roles
+from quell_runtime.errors import ForbiddenError
+from quell_runtime.interceptors.call import Call
+from quell_runtime.people import People, Person
+from quell_runtime.seams import Clock
+
+ANYONE = annotations_pb2.CALLER_ANYONE
+OPEN_TO_THE_KNOWN = (f"{health.SERVICE_NAME}.", f"{reflection.SERVICE_NAME}.")
+
+
+class NotPermittedError(ForbiddenError):
+    """The caller is known, and may not."""
+
+    reason = "NOT_PERMITTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The check at one listener. With `nameless` callers show no certificate: enrolment and local health only."""
+
+    deployment: str
+    people: People
+    clock: Clock
+    nameless: bool = False
+
+    def admit(self, call: Call) -> None:
+        """Note who calls, or refuse.
+
+        Raises:
+            IdentityError: The caller has not shown who it is.
+            NotPermittedError: It may not call this.
+
+        """
+        if self.nameless:
+            self._admit_anyone(call)
+            return
+        who = identity.of(call.context, self.deployment, self.clock.now())
+        identity.answering(who)
+        structlog.contextvars.bind_contextvars(caller=str(who))
+        if call.method.startswith(OPEN_TO_THE_KNOWN):
+            return
+        if who.caller not in call.access.callers:
+            raise NotPermittedError("this kind of caller may not call it", caller=str(who))
+        people.answering(self._person(who, call.access.permission))
+
+    def _person(self, who: identity.Identity, permission: str) -> Person | None:
+        """Return the person behind the caller, if it has to be one, once it holds the permission."""
+        if who.caller != annotations_pb2.CALLER_OPERATOR:
+            if not permission or not roles.grants(roles.OF_KIND.get(who.caller, ()), permission):
+                raise NotPermittedError(f"{permission} is needed", permission=permission)
+            return None
+        found = self.people.of(who)
+        if found is None:
+            raise NotPermittedError("nobody in people.toml has this identity", caller=str(who))
+        if not permission or not found.may(permission):
+            raise NotPermittedError(f"{found.name} needs {permission}", permission=permission)
+        return found
+
+    def _admit_anyone(self, call: Call) -> None:
+        if call.method.startswith(f"{health.SERVICE_NAME}."):
+            return
+        anyone = ANYONE in call.access.callers
+        if not anyone or not roles.grants(roles.OF_KIND[ANYONE], call.access.permission):
+            raise NotPermittedError("callers without an identity may not call it")

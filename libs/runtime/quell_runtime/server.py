@@ -1,0 +1,163 @@
+"""A gRPC listener: hardened, with health and reflection, and a clean end.
+
+A process has one `Server` for each listener, since limits hold for a whole server: people must reach theirs however
+busy agents keep the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from quell_runtime import tls
+from quell_runtime.config import Listener, ServerTls
+from quell_runtime.errors import NotServedError, StateError
+from quell_runtime.interceptors.access import Access
+from quell_runtime.interceptors.shell import Shell
+from quell_runtime.people import People
+from quell_runtime.seams import Clock, SystemClock
+
+ANY_OLD = timedelta(hours=1)
+"""How old a connection may grow; a quarter of the certificate's life if that is less (gRPC never looks again)."""
+GRACE = timedelta(seconds=60)
+"""How long calls go on after that: as long as a unary call can take. Streams are cut then, and resumed."""
+SETTLE_S = 5.0
+"""How long a listener that ends says so to those who balance load, before it refuses."""
+
+_log = structlog.get_logger()
+S = TypeVar("S")
+
+
+class PortTakenError(StateError):
+    """Somebody else listens there."""
+
+    reason = "PORT_TAKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one listener lets through."""
+
+    streams: int
+    """How many calls one connection may have at once."""
+    message_bytes: int
+    connections: int
+    pending: int = 4096
+    """How many calls may wait to be looked at; at gRPC's default thousands that come at once hang."""
+
+
+API = Limits(streams=64, message_bytes=4 << 20, connections=512)
+AGENTS = Limits(streams=16, message_bytes=256 << 10, connections=20_000, pending=32_768)
+ENROLMENT = Limits(streams=4, message_bytes=64 << 10, connections=256)
+
+
+def _options(limits: Limits, age: timedelta) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", limits.streams),
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server.max_pending_requests", limits.pending),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.pending),
+        ("grpc.max_connection_age_ms", round(age / timedelta(milliseconds=1))),
+        ("grpc.max_connection_age_grace_ms", round(GRACE / timedelta(milliseconds=1))),
+        ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
+        ("grpc.http2.max_ping_strikes", 1),
+        ("grpc.keepalive_time_ms", 120_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+class Server:
+    """One listener and what it serves. `add` everything, `start`, and in the end `drain`."""
+
+    def __init__(
+        self, listener: ServerTls, limits: Limits, deployment: str, people: People, *, clock: Clock | None = None
+    ) -> None:
+        """Make it. A listener without `client_ca` serves callers without an identity: enrolment."""
+        self._listener = listener
+        nameless = not isinstance(listener, Listener)
+        access = Access(deployment, people, clock or SystemClock(), nameless=nameless)
+        age = min(ANY_OLD, tls.life(listener.certificate) / 4)
+        self._shell = Shell(access)
+        self._server = grpc.aio.server(interceptors=[self._shell], options=_options(limits, age))
+        self._health = health.aio.HealthServicer()
+        self._reflects = not nameless
+        self._names: list[str] = [health.SERVICE_NAME]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.port = 0
+
+    def add(self, register: Callable[[S, grpc.aio.Server], None], servicer: S) -> None:
+        """Serve a service: `add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, servicer)`."""
+        register(servicer, cast("grpc.aio.Server", _Noting(self._server, self._names)))
+
+    def add_unserved(self, service: ServiceDescriptor) -> None:
+        """Have a service of the contracts answer UNIMPLEMENTED, with its reason, to those who may call it."""
+        self._server.add_generic_rpc_handlers((unserved(service),))
+        self._names.append(service.full_name)
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            PortTakenError: Somebody else does.
+
+        """
+        if self._reflects:
+            reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        address = str(self._listener.listen)
+        try:
+            self.port = self._server.add_secure_port(address, tls.credentials(self._listener))
+        except RuntimeError:
+            raise PortTakenError(
+                f"{address} can't be listened on: another process does, or the address is not this machine's"
+            ) from None
+        for name in self._names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        _log.info("listening", address=self._listener.listen.host, port=self.port)
+
+    async def drain(self, *, settle_s: float = SETTLE_S, grace_s: float = 30.0) -> None:
+        """Say that the end is near, wait `settle_s` if somebody is there, cut streams, give calls `grace_s` to end."""
+        await self._health.enter_graceful_shutdown()
+        if self._shell.busy:
+            await asyncio.sleep(settle_s)
+        self._shell.cut_streams()
+        await self._server.stop(grace_s)
+        _log.info("drained", port=self.port)
+
+
+class _Noting:
+    """Passes registrations on, and notes the services' names."""
+
+    def __init__(self, server: grpc.aio.Server, names: list[str]) -> None:
+        self._server = server
+        self._names = names
+
+    def add_generic_rpc_handlers(self, handlers: tuple[grpc.GenericRpcHandler, ...]) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]"
+    ) -> None:
+        self._names.append(service_name)
+        self._server.add_registered_method_handlers(service_name, method_handlers)
+
+
+def unserved(service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+    """Return a handler that says of each RPC of a service that this version does not serve it."""
+
+    async def refuse(_request: object, _context: object) -> None:
+        raise NotServedError(f"{service.full_name} is in the contract, and not served by this version yet")
+
+    handlers: dict[str, grpc.RpcMethodHandler[object, None]] = {
+        method.name: grpc.unary_unary_rpc_method_handler(refuse) for method in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
