@@ -104,8 +104,7 @@ class Listing(Generic[R]):
         return values[1:]
 
     def _binding(self) -> str:
-        bound = (self.table.name, self.filter.sql, self.filter.parameters, self.order.sql)
-        return hashlib.sha256(repr(bound).encode()).hexdigest()[: 2 * BINDING_BYTES]
+        return bound(self.table.name, self.filter.sql, self.filter.parameters, self.order.sql)
 
     async def page(self, store: Store, size: int, token: str) -> tuple[list[R], str]:
         """Return a page and the token of the next one, empty on the last.
@@ -130,6 +129,11 @@ class Listing(Generic[R]):
 def size_of(asked: int, default: int) -> int:
     """Return the size of a page for what was asked."""
     return min(asked or default, LARGEST)
+
+
+def bound(*of: object) -> str:
+    """Return the word that binds a token to what a list is of."""
+    return hashlib.sha256(repr(of).encode()).hexdigest()[: 2 * BINDING_BYTES]
 
 
 def encode(values: Sequence[SqlValue]) -> str:
