@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FilePath, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FilePath,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quell_runtime import addresses
@@ -29,6 +37,15 @@ def _address(value: object) -> object:
 
 
 Address = Annotated[addresses.Address, BeforeValidator(_address)]
+
+
+def _loopback(value: addresses.Address) -> addresses.Address:
+    if not value.loopback:
+        raise ValueError("only loopback: nobody is asked who it is there")
+    return value
+
+
+LoopbackAddress = Annotated[Address, AfterValidator(_loopback)]
 Deployment = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,254}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """32 bytes in hexadecimal digits: a fingerprint, a public key."""
@@ -54,10 +71,10 @@ class Listener(ServerTls):
     client_ca: FilePath
 
 
-class Metrics(Section):
-    """Where Prometheus may ask; loopback only."""
+class Loopback(Section):
+    """A listener for this machine alone, which asks nobody who it is."""
 
-    listen: Address
+    listen: LoopbackAddress
 
 
 class Settings(BaseSettings):
@@ -75,7 +92,10 @@ class Settings(BaseSettings):
     data: Path
     people: FilePath
     api: Listener
-    metrics: Metrics | None = None
+    admin: Loopback | None = None
+    """Health, by gRPC, for whoever supervises the process."""
+    metrics: Loopback | None = None
+    """Numbers, by HTTP, for Prometheus."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_s: float = 5.0
     """How long a service that ends says so before it refuses calls, if somebody is connected."""

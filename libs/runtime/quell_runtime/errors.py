@@ -84,3 +84,9 @@ class DamagedError(QuellError):
     """What came is not what was announced."""
 
     reason = "DIGEST_MISMATCH"
+
+
+class PortTakenError(StateError):
+    """Somebody else listens there."""
+
+    reason = "PORT_TAKEN"

@@ -10,6 +10,7 @@ import grpc
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from quell_runtime.addresses import Address
+from quell_runtime.errors import PortTakenError
 from quell_runtime.interceptors.call import Call
 
 RPCS = Counter("quell_rpcs", "RPCs that ended, by method and code", ["method", "code"])
@@ -35,5 +36,13 @@ def counted(call: Call) -> Iterator[None]:
 
 
 def serve(address: Address) -> None:
-    """Serve the numbers over HTTP, on loopback only; nobody is asked who they are."""
-    start_http_server(address.port, address.host)
+    """Serve the numbers over HTTP. Nobody is asked who they are, so the address has to be loopback.
+
+    Raises:
+        PortTakenError: Somebody else listens there.
+
+    """
+    try:
+        start_http_server(address.port, address.host)
+    except OSError as error:
+        raise PortTakenError(f"{address} can't be listened on: {error.strerror}") from None

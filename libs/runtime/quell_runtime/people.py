@@ -43,8 +43,12 @@ class Person:
 
     def may(self, permission: str) -> bool:
         """Tell whether a role or a right of its own gives the permission."""
-        patterns = frozenset().union(self.permissions, *(roles.ROLES[role] for role in self.roles))
-        return roles.grants(patterns, permission)
+        return roles.grants(self.rights, permission)
+
+    @property
+    def rights(self) -> frozenset[str]:
+        """All that it may, as patterns: that of its roles, and its own."""
+        return self.permissions.union(*(roles.ROLES[role] for role in self.roles))
 
 
 def read(text: str) -> Mapping[str, Person]:

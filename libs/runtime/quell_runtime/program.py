@@ -5,6 +5,7 @@ A composition root is `async def serve(settings, stop)`: it starts, calls `ready
 
 import argparse
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ def run(name: str, settings: type[S], serve: Callable[[S, asyncio.Event], Awaita
     parser = argparse.ArgumentParser(prog=name, description=f"Runs {name}. QUELL_... variables stand above the file.")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="the configuration")
     path: Path | None = parser.parse_args().config
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         found = config.load(settings, path)
         logs.configure(name, getattr(found, "log_level", "info"))

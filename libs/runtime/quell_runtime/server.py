@@ -5,7 +5,9 @@ busy agents keep the other.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import resource
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -16,12 +18,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from quell_runtime import tls
-from quell_runtime.config import Listener, ServerTls
-from quell_runtime.errors import NotServedError, StateError
-from quell_runtime.interceptors.access import Access
+from quell_runtime import metrics, tls
+from quell_runtime.config import Listener, Loopback, ServerTls, Settings
+from quell_runtime.errors import NotServedError, PortTakenError
+from quell_runtime.interceptors.access import Access, Enrolment, Gate, LocalHealth
 from quell_runtime.interceptors.shell import Shell
 from quell_runtime.people import People
+from quell_runtime.program import ready
 from quell_runtime.seams import Clock, SystemClock
 
 ANY_OLD = timedelta(hours=1)
@@ -35,12 +38,6 @@ _log = structlog.get_logger()
 S = TypeVar("S")
 
 
-class PortTakenError(StateError):
-    """Somebody else listens there."""
-
-    reason = "PORT_TAKEN"
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one listener lets through."""
@@ -49,21 +46,28 @@ class Limits:
     """How many calls one connection may have at once."""
     message_bytes: int
     connections: int
+    calls_per_caller: int
+    """How many calls one identity may have under way, over all its connections."""
     pending: int = 4096
     """How many calls may wait to be looked at; at gRPC's default thousands that come at once hang."""
 
 
-API = Limits(streams=64, message_bytes=4 << 20, connections=512)
-AGENTS = Limits(streams=16, message_bytes=256 << 10, connections=20_000, pending=32_768)
-ENROLMENT = Limits(streams=4, message_bytes=64 << 10, connections=256)
+API = Limits(streams=64, message_bytes=4 << 20, connections=512, calls_per_caller=256)
+AGENTS = Limits(streams=16, message_bytes=256 << 10, connections=20_000, calls_per_caller=16, pending=32_768)
+ENROLMENT = Limits(streams=4, message_bytes=64 << 10, connections=256, calls_per_caller=4)
+ADMIN = Limits(streams=16, message_bytes=4 << 10, connections=16, calls_per_caller=16)
+FILES = 256
+"""File descriptors that connections leave free."""
 
 
 def _options(limits: Limits, age: timedelta) -> list[tuple[str, int]]:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = max(16, min(limits.connections, files - FILES))
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_concurrent_streams", limits.streams),
         ("grpc.max_receive_message_length", limits.message_bytes),
-        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server.max_pending_requests", limits.pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * limits.pending),
         ("grpc.max_connection_age_ms", round(age / timedelta(milliseconds=1))),
@@ -79,17 +83,24 @@ class Server:
     """One listener and what it serves. `add` everything, `start`, and in the end `drain`."""
 
     def __init__(
-        self, listener: ServerTls, limits: Limits, deployment: str, people: People, *, clock: Clock | None = None
+        self,
+        listener: ServerTls | Loopback,
+        limits: Limits,
+        deployment: str,
+        people: People,
+        *,
+        clock: Clock | None = None,
     ) -> None:
-        """Make it. A listener without `client_ca` serves callers without an identity: enrolment."""
+        """Make it. What kind of listener it is decides who may call: see `config`."""
         self._listener = listener
-        nameless = not isinstance(listener, Listener)
-        access = Access(deployment, people, clock or SystemClock(), nameless=nameless)
-        age = min(ANY_OLD, tls.life(listener.certificate) / 4)
-        self._shell = Shell(access)
+        self._known = isinstance(listener, Listener)
+        gate: Gate = Enrolment() if isinstance(listener, ServerTls) else LocalHealth()
+        if self._known:
+            gate = Access(deployment, people, clock or SystemClock())
+        self._shell = Shell(gate, limits.calls_per_caller)
+        age = min(ANY_OLD, tls.life(listener.certificate) / 4) if isinstance(listener, ServerTls) else ANY_OLD
         self._server = grpc.aio.server(interceptors=[self._shell], options=_options(limits, age))
         self._health = health.aio.HealthServicer()
-        self._reflects = not nameless
         self._names: list[str] = [health.SERVICE_NAME]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = 0
@@ -110,19 +121,23 @@ class Server:
             PortTakenError: Somebody else does.
 
         """
-        if self._reflects:
+        if self._known:
             reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
-        address = str(self._listener.listen)
-        try:
-            self.port = self._server.add_secure_port(address, tls.credentials(self._listener))
-        except RuntimeError:
-            raise PortTakenError(
-                f"{address} can't be listened on: another process does, or the address is not this machine's"
-            ) from None
+        self.port = self._listen(str(self._listener.listen))
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         _log.info("listening", address=self._listener.listen.host, port=self.port)
+
+    def _listen(self, address: str) -> int:
+        try:
+            if isinstance(self._listener, ServerTls):
+                return self._server.add_secure_port(address, tls.credentials(self._listener))
+            return self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise PortTakenError(
+                f"{address} can't be listened on: another process does, or the address is not this machine's"
+            ) from None
 
     async def drain(self, *, settle_s: float = SETTLE_S, grace_s: float = 30.0) -> None:
         """Say that the end is near, wait `settle_s` if somebody is there, cut streams, give calls `grace_s` to end."""
@@ -132,6 +147,23 @@ class Server:
         self._shell.cut_streams()
         await self._server.stop(grace_s)
         _log.info("drained", port=self.port)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, people: People, *servers: Server) -> AsyncIterator[None]:
+    """Start a process's listeners, with those for its supervisor, say that it is ready, and drain them in the end."""
+    started: list[Server] = []
+    local = [Server(settings.admin, ADMIN, settings.deployment, people)] if settings.admin else []
+    if settings.metrics:
+        metrics.serve(settings.metrics.listen)
+    try:
+        for server in (*servers, *local):
+            await server.start()
+            started.append(server)
+        ready()
+        yield
+    finally:
+        await asyncio.gather(*(server.drain(settle_s=settings.drain_s) for server in started))
 
 
 class _Noting:

@@ -1,6 +1,7 @@
 """Who may call: what the contract's `access` grants, and nothing else."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from grpc_health.v1 import health
@@ -23,34 +24,37 @@ class NotPermittedError(ForbiddenError):
     reason = "NOT_PERMITTED"
 
 
+class Gate(Protocol):
+    """Who may call, at one listener."""
+
+    def admit(self, call: Call) -> str:
+        """Note who calls, and return whose quota the call counts to (empty: nobody's), or raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The check at one listener. With `nameless` callers show no certificate: enrolment and local health only."""
+    """The check at a listener where callers show who they are."""
 
     deployment: str
     people: People
     clock: Clock
-    nameless: bool = False
 
-    def admit(self, call: Call) -> None:
-        """Note who calls, or refuse.
+    def admit(self, call: Call) -> str:
+        """Note who calls, and return its id, or refuse.
 
         Raises:
             IdentityError: The caller has not shown who it is.
             NotPermittedError: It may not call this.
 
         """
-        if self.nameless:
-            self._admit_anyone(call)
-            return
         who = identity.of(call.context, self.deployment, self.clock.now())
         identity.answering(who)
         structlog.contextvars.bind_contextvars(caller=str(who))
-        if call.method.startswith(OPEN_TO_THE_KNOWN):
-            return
-        if who.caller not in call.access.callers:
-            raise NotPermittedError("this kind of caller may not call it", caller=str(who))
-        people.answering(self._person(who, call.access.permission))
+        if not call.method.startswith(OPEN_TO_THE_KNOWN):
+            if who.caller not in call.access.callers:
+                raise NotPermittedError("this kind of caller may not call it", caller=str(who))
+            people.answering(self._person(who, call.access.permission))
+        return str(who)
 
     def _person(self, who: identity.Identity, permission: str) -> Person | None:
         """Return the person behind the caller, if it has to be one, once it holds the permission."""
@@ -65,9 +69,33 @@ class Access:
             raise NotPermittedError(f"{found.name} needs {permission}", permission=permission)
         return found
 
-    def _admit_anyone(self, call: Call) -> None:
-        if call.method.startswith(f"{health.SERVICE_NAME}."):
-            return
-        anyone = ANYONE in call.access.callers
-        if not anyone or not roles.grants(roles.OF_KIND[ANYONE], call.access.permission):
+
+class Enrolment:
+    """The check at a listener where nobody shows who it is."""
+
+    def admit(self, call: Call) -> str:
+        """Let through what the contract opens to anyone.
+
+        Raises:
+            NotPermittedError: It does not.
+
+        """
+        granted = roles.grants(roles.OF_KIND[ANYONE], call.access.permission)
+        if ANYONE not in call.access.callers or not granted:
             raise NotPermittedError("callers without an identity may not call it")
+        return ""
+
+
+class LocalHealth:
+    """The check at a listener for this machine alone."""
+
+    def admit(self, call: Call) -> str:
+        """Let through questions for health.
+
+        Raises:
+            NotPermittedError: It is another.
+
+        """
+        if not call.method.startswith(f"{health.SERVICE_NAME}."):
+            raise NotPermittedError("only health is answered here")
+        return ""

@@ -7,6 +7,7 @@ A servicer reads a stream by its iterator: only what comes that way has been hel
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -16,11 +17,12 @@ import structlog
 from google.protobuf.message import Message
 
 from quell_runtime import metrics
-from quell_runtime.errors import AwayError
+from quell_runtime.errors import AwayError, FullError
 from quell_runtime.interceptors import deadline, outcome, validation
-from quell_runtime.interceptors.access import Access, NotPermittedError
+from quell_runtime.interceptors.access import Gate, NotPermittedError
 from quell_runtime.interceptors.call import Call, Context
 
+_STOPPING = "the service is stopping; open the stream again"
 Req = TypeVar("Req")
 Resp = TypeVar("Resp")
 
@@ -31,20 +33,27 @@ class StoppingError(AwayError):
     reason = "STOPPING"
 
 
+class CallerBusyError(FullError):
+    """One caller has too many calls under way; others are served."""
+
+    reason = "CALLER_BUSY"
+
+
 class Shell(grpc.aio.ServerInterceptor):
     """What stands around every handler of a listener."""
 
-    def __init__(self, access: Access) -> None:
-        """Take who may call."""
-        self._access = access
-        self._calls = 0
+    def __init__(self, gate: Gate, calls_per_caller: int) -> None:
+        """Take who may call, and how often at once."""
+        self._gate = gate
+        self._calls_per_caller = calls_per_caller
+        self._calls_of: Counter[str] = Counter()
         self._streams: set[asyncio.Task[object]] = set()
         self._stopping = False
 
     @property
     def busy(self) -> bool:
         """Whether a call is being answered."""
-        return self._calls > 0
+        return bool(self._calls_of)
 
     def cut_streams(self) -> None:
         """End every stream, now and from now on: who is there opens it again elsewhere."""
@@ -70,60 +79,72 @@ class Shell(grpc.aio.ServerInterceptor):
 
     def _unary(self, inner: Any, method: str, *, stream: bool) -> Any:  # noqa: ANN401 - one of four kinds of handler
         async def answered(asked: Any, context: Context) -> Any:  # noqa: ANN401
-            async with self._around(Call(method, context, stream=stream)) as call:
-                return await inner(self._admitted(call, asked), context)
+            call = Call(method, context, stream=stream)
+            async with self._told(call):
+                with self._admitted(call):
+                    return await inner(_held(asked), context)
 
         return answered
 
     def _streaming(self, inner: Any, method: str) -> Any:  # noqa: ANN401 - as above
         async def answered(asked: Any, context: Context) -> AsyncIterator[Message]:  # noqa: ANN401
-            async with self._around(Call(method, context, stream=True)) as call:
-                answers = inner(self._admitted(call, asked), context)
-                if not hasattr(answers, "__aiter__"):
-                    await answers  # it writes to its context by itself, as the health service does
-                    return
-                async with aclosing(answers):
-                    async for each in answers:
-                        yield each
+            call = Call(method, context, stream=True)
+            async with self._told(call):
+                with self._admitted(call):
+                    answers = inner(_held(asked), context)
+                    if not hasattr(answers, "__aiter__"):
+                        await answers  # it writes to its context by itself, as the health service does
+                        return
+                    async with aclosing(answers):
+                        async for each in answers:
+                            yield each
 
         return answered
 
     @asynccontextmanager
-    async def _around(self, call: Call) -> AsyncIterator[Call]:
-        with structlog.contextvars.bound_contextvars(method=call.method), metrics.counted(call), self._noted(call):
+    async def _told(self, call: Call) -> AsyncIterator[None]:
+        """Count the call, and turn whatever is raised within into what the caller is told."""
+        structlog.contextvars.bind_contextvars(method=call.method)  # each call has a task, so nothing is to be unbound
+        with metrics.counted(call):
             try:
-                yield call
+                yield
             except grpc.aio.AbortError:
                 raise
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
-                await outcome.answer(call, StoppingError("the service is stopping; open the stream again"))
+                await outcome.answer(call, StoppingError(_STOPPING))
             except Exception as error:  # noqa: BLE001 - the edge: whatever it is, its text stays here
                 await outcome.answer(call, error)
 
     @contextmanager
-    def _noted(self, call: Call) -> Iterator[None]:
+    def _admitted(self, call: Call) -> Iterator[None]:
+        """Let a call in if it may, and remember it while it lasts."""
+        if self._stopping and call.stream:
+            raise StoppingError(_STOPPING)
+        caller = self._gate.admit(call)
+        if caller and self._calls_of[caller] >= self._calls_per_caller:
+            raise CallerBusyError("too many calls of this caller are under way; wait for some to end")
+        deadline.required(call)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - gRPC answers each call in one
-        self._calls += 1
+        self._calls_of[caller] += 1
         if call.stream:
             self._streams.add(task)
         try:
             yield
         finally:
-            self._calls -= 1
             self._streams.discard(task)
+            self._calls_of[caller] -= 1
+            if not self._calls_of[caller]:
+                del self._calls_of[caller]
 
-    def _admitted(self, call: Call, asked: Any) -> Any:  # noqa: ANN401 - a message, or an iterator over them
-        if self._stopping and call.stream:
-            raise StoppingError("the service is stopping; open the stream again")
-        self._access.admit(call)
-        deadline.required(call)
-        if isinstance(asked, Message):
-            validation.check(asked)
-            return asked
+
+def _held(asked: Any) -> Any:  # noqa: ANN401 - a message, or an iterator over them
+    if not isinstance(asked, Message):
         return validation.checked(asked)
+    validation.check(asked)
+    return asked
 
 
 _MAKERS: "dict[tuple[bool, bool], Callable[[Any, Any, Any], grpc.RpcMethodHandler[Any, Any]]]" = {
