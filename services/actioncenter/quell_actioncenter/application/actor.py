@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from quell_runtime.roles import grants
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A caller whose identity is proven: a person, a program, a detector.
 
     `name` is the person's, as `people.toml` has it, whichever of their identities called. `via` names the service that
-    asks for somebody whose own credential did not come along; then `name` is whom it asks for.
+    asks for somebody whose own credential did not come along; then `name` is whom it asks for. `permissions` are
+    patterns, as `quell_runtime.roles` writes them.
     """
 
     name: str
@@ -17,4 +20,4 @@ class Actor:
 
     def may(self, permission: str) -> bool:
         """Tell whether one of the caller's roles grants it: `isolate_device.approve`."""
-        return permission in self.permissions
+        return grants(self.permissions, permission)

@@ -31,7 +31,7 @@ class ActionRecord:
     content: bytes
     """Digest of what was asked for under its id: the same again answers, other content is refused."""
     fate: str
-    """How its investigation counts it: a column of `InvestigationRecord`, or empty."""
+    """How its investigation counts it (`investigation.Fate`), whether or not it does; empty before its birth."""
     create_time: datetime
     update_time: datetime
     etag_time: datetime
@@ -45,7 +45,7 @@ class ActionRecord:
     revision: int = 1
     """The etag as a number."""
     needs: int = 0
-    """How many people must approve; 0 once decided."""
+    """How many people must approve it in all."""
     preview: bytes = b""
     """Bytes of the `Preview` that an approval binds; from the first vote on they stay."""
     warrant_digest: bytes = b""
@@ -58,6 +58,8 @@ class ActionRecord:
     """The time of the newest effect report; an older one is a repetition."""
     undo: str = ""
     """The undo of it that is open or done."""
+    fallen: bool = False
+    """What asked for it no longer does: the verdict has changed."""
     supersedes: tuple[str, ...] = ()
     """Actions that were superseded by this one, whose fate is this one's."""
 
@@ -234,7 +236,6 @@ class BudgetRecord:
     name: str
     uses: tuple[str, ...]
     """`{start of a slice of the window, microseconds}:{how many}`, oldest first."""
-    held: int
 
 
 @dataclass(frozen=True, slots=True)

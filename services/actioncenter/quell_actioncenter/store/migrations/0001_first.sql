@@ -27,6 +27,7 @@ CREATE TABLE actions (
   "receipts" TEXT NOT NULL,
   "effect_time" INTEGER,
   "undo" TEXT NOT NULL,
+  "fallen" INTEGER NOT NULL,
   "supersedes" TEXT NOT NULL
 );
 
@@ -145,8 +146,7 @@ CREATE TABLE equals (
 
 CREATE TABLE budgets (
   "name" TEXT PRIMARY KEY NOT NULL,
-  "uses" TEXT NOT NULL,
-  "held" INTEGER NOT NULL
+  "uses" TEXT NOT NULL
 );
 
 CREATE TABLE freezes (
@@ -185,3 +185,4 @@ CREATE INDEX events_by_resource ON events (resource, number);
 CREATE INDEX item_chunks_by_action ON item_chunks (action, phase, "index");
 CREATE INDEX effects_by_time ON effects (start_time, name);
 CREATE INDEX effects_by_device ON effects (device, name) WHERE device != '';
+CREATE INDEX outbox_by_device ON outbox (device, action);

@@ -1,0 +1,1 @@
+"""What the centre seals, and how it checks what others sealed."""
