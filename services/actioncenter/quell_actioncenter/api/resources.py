@@ -37,7 +37,7 @@ VERDICT = names_of(verdict_pb2.Verdict.DESCRIPTOR, "VERDICT_")
 ACTION: Mapping[str, Field[ActionRecord]] = {
     "name": text("name"),
     "state": choice("state", ACTION_STATE),
-    "kind": choice("kind", kinds()),
+    "kind": choice("kind", tuple(kinds())),
     "plane": choice("plane", ("device", "email")),
     "device": text("device"),
     "target": text("target"),
@@ -65,7 +65,7 @@ EVIDENCE_NUMBER: Field[EvidenceRecord] = count("number", ordered_by=True)
 
 EFFECT: Mapping[str, Field[EffectRecord]] = {
     "name": text("name"),
-    "kind": choice("kind", kinds()),
+    "kind": choice("kind", tuple(kinds())),
     "state": choice("state", EFFECT_STATE),
     "device": text("device"),
     "target": text("target"),

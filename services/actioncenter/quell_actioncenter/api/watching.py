@@ -1,8 +1,8 @@
 """Watching a resource: first each record that fits as it is now, then each change, and nothing is missed.
 
 Every durable change of a record moves its `last_event` on, and numbers only grow: so a watch is a walk along that
-number. What changes faster than it is taken is told as the newest. A resume token says how far a walk came, and where
-its first round ended: before that, only what fits was told.
+number, and along the names of those that share one. What changes faster than it is taken is told as the newest. A
+resume token says how far a walk came, and where its first round ended: before that, only what fits was told.
 """
 
 import asyncio
@@ -22,6 +22,11 @@ from quell_runtime.store import Change, Store, Table
 CHANGING = frozenset({"state", "update_time"})
 """Columns that filters know and that change; by the others, a record fits for good or never."""
 BATCH = 200
+Position = tuple[int, str]
+"""How far a walk came: `last_event` and name of a record."""
+BEGINNING: Position = (0, "")
+LAST = "\U0010ffff"
+"""After every name."""
 NEWEST = (1 << 63) - 1
 """Above every number of an event."""
 PROGRESS_EVERY = 0.25
@@ -74,7 +79,7 @@ class Watch(Generic[R]):
         stop = self.store.listen(self._hear)
         try:
             head = await self._head()
-            first, position = (head, 0) if not token else _read(token, head)
+            first, position = (head, BEGINNING) if not token else _read(token, head)
             async with contextlib.aclosing(self._walk(first, position, head)) as walk:
                 async for told in walk:
                     yield told
@@ -92,26 +97,26 @@ class Watch(Generic[R]):
         counter = await self.store.load(COUNTERS, "audit")
         return counter.value if counter else 0
 
-    async def _walk(self, first: int, position: int, head: int) -> AsyncGenerator[Told[R], None]:
+    async def _walk(self, first: int, position: Position, head: int) -> AsyncGenerator[Told[R], None]:
         """`first` is the end of the first round, `head` that of what happened before we listened."""
         shown: dict[str, Message] = dict(self.progress())
-        while position < first and (records := await self._select(self.wanted, position, first)):
+        while position[0] <= first and (records := await self._select(self.wanted, position, first)):
             for record in records:
-                position = record.last_event
-                yield Told(record, matches=True, token=encode([first, position]))
-        position = max(position, first)
+                position = record.last_event, record.name
+                yield Told(record, matches=True, token=encode([first, *position]))
+        position = max(position, (first, LAST))
         while True:
             self._woken.clear()
             while records := await self._select(self._lasting, position):
                 for record in records:
-                    position = record.last_event
+                    position = record.last_event, record.name
                     fits = self.wanted.fits(record)
-                    if fits or record.name in self._left or first < position <= head:
+                    if fits or record.name in self._left or first < position[0] <= head:
                         self._left.discard(record.name)
-                        yield Told(record, fits, encode([first, position]))
+                        yield Told(record, fits, encode([first, *position]))
             while not self._woken.is_set():
                 for record in await self._moved(shown):
-                    yield Told(record, matches=True, token=encode([first, position]))
+                    yield Told(record, matches=True, token=encode([first, *position]))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PROGRESS_EVERY):
                         await self._woken.wait()
@@ -120,10 +125,11 @@ class Watch(Generic[R]):
     def _lasting(self) -> Filter[R]:
         return Filter(tuple(one for one in self.wanted.comparisons if one.field.column not in CHANGING))
 
-    async def _select(self, wanted: Filter[R], after: int, until: int = NEWEST) -> list[R]:
-        """Return what changed after one number and until another, oldest change first."""
-        tail = f"WHERE last_event > ? AND last_event <= ? AND {wanted.sql} ORDER BY last_event LIMIT {BATCH}"
-        return await self.store.select(self.table, tail, (after, until, *wanted.parameters))
+    async def _select(self, wanted: Filter[R], after: Position, until: int = NEWEST) -> list[R]:
+        """Return what changed after a position and until a number, oldest change first."""
+        place = "(last_event, name) > (?, ?) AND last_event <= ?"
+        tail = f"WHERE {place} AND {wanted.sql} ORDER BY last_event, name LIMIT {BATCH}"
+        return await self.store.select(self.table, tail, (*after, until, *wanted.parameters))
 
     async def _moved(self, shown: dict[str, Message]) -> list[R]:
         """Return the records whose progress is another than was shown, and note it as shown."""
@@ -147,8 +153,8 @@ def watching(
     return contextlib.aclosing(Watch(store, table, wanted, progress).told(token))
 
 
-def _read(token: str, head: int) -> tuple[int, int]:
+def _read(token: str, head: int) -> tuple[int, Position]:
     match decode(token):
-        case [int(first), int(position)] if 0 <= first <= head and 0 <= position <= head:
-            return first, position
+        case [int(first), int(number), str(name)] if 0 <= first <= head and 0 <= number <= head:
+            return first, (number, name)
     raise ResumeTokenExpiredError("there is nothing to go on from at this token: watch anew without it")
