@@ -23,6 +23,17 @@ def sealing_key(public: bytes, now: datetime, life: timedelta) -> key_set_pb2.Ke
     )
 
 
+def recovery_key(public: bytes, now: datetime, life: timedelta) -> key_set_pb2.Key:
+    """Return a key (X25519) that data keys of vaults are wrapped for, beside the executor's own."""
+    return key_set_pb2.Key(
+        key_id=key_id_of(public),
+        public_key=public,
+        use=key_set_pb2.KEY_USE_RECOVERY,
+        not_before_time=stamp(now - SKEW),
+        not_after_time=stamp(now + life),
+    )
+
+
 def sealed(root: SealKey, deployment: str, version: int, keys: Sequence[key_set_pb2.Key]) -> seal_pb2.Sealed:
     """Seal a set of keys by the root key. Executors take a higher version only."""
     body = key_set_pb2.KeySet(deployment=deployment, version=version, keys=keys).SerializeToString(deterministic=True)

@@ -27,22 +27,31 @@ STREAMS = Gauge("quell_streams", "Streams that are open, by method", ["method"])
 def counted(call: Call) -> Iterator[None]:
     """Count a call by its code; time it if it is unary, and count it while it is open if it is a stream."""
     timer = STREAMS.labels(call.method).track_inprogress() if call.stream else RPC_SECONDS.labels(call.method).time()
+    ended = "CANCELLED"
     try:
         with timer:
             yield
+        ended = "OK"
     finally:
         code = call.context.code()
-        RPCS.labels(call.method, code.name if isinstance(code, grpc.StatusCode) else "OK").inc()
+        RPCS.labels(call.method, code.name if isinstance(code, grpc.StatusCode) else ended).inc()
 
 
-def serve(address: Address) -> None:
-    """Serve the numbers over HTTP. Nobody is asked who they are, so the address has to be loopback.
+@contextmanager
+def served(address: Address) -> Iterator[int]:
+    """Serve the numbers over HTTP, and give the port. Nobody is asked who they are, so it has to be loopback.
 
     Raises:
         PortTakenError: Somebody else listens there.
 
     """
     try:
-        start_http_server(address.port, address.host)
+        server, thread = start_http_server(address.port, address.host)
     except OSError as error:
         raise PortTakenError(f"{address} can't be listened on: {error.strerror}") from None
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -11,12 +11,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from quell.warrant.v1 import seal_pb2
 
-from quell_runtime.errors import QuellError
+from quell_runtime.errors import InvalidError
 
 CONTEXT = b"quell-seal-v1\x00"
 
 
-class SealInvalidError(QuellError):
+class SealInvalidError(InvalidError):
     """The seal does not hold: nothing in the body counts."""
 
     reason = "SEAL_INVALID"

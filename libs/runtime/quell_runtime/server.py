@@ -7,7 +7,7 @@ busy agents keep the other.
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -93,10 +93,11 @@ class Server:
     ) -> None:
         """Make it. What kind of listener it is decides who may call: see `config`."""
         self._listener = listener
-        self._known = isinstance(listener, Listener)
-        gate: Gate = Enrolment() if isinstance(listener, ServerTls) else LocalHealth()
-        if self._known:
+        gate: Gate = LocalHealth()
+        if isinstance(listener, Listener):
             gate = Access(deployment, people, clock or SystemClock())
+        elif isinstance(listener, ServerTls):
+            gate = Enrolment()
         self._shell = Shell(gate, limits.calls_per_caller)
         age = min(ANY_OLD, tls.life(listener.certificate) / 4) if isinstance(listener, ServerTls) else ANY_OLD
         self._server = grpc.aio.server(interceptors=[self._shell], options=_options(limits, age))
@@ -121,7 +122,7 @@ class Server:
             PortTakenError: Somebody else does.
 
         """
-        if self._known:
+        if isinstance(self._listener, Listener):
             reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
         self.port = self._listen(str(self._listener.listen))
         for name in self._names:
@@ -154,16 +155,15 @@ async def serving(settings: Settings, people: People, *servers: Server) -> Async
     """Start a process's listeners, with those for its supervisor, say that it is ready, and drain them in the end."""
     started: list[Server] = []
     local = [Server(settings.admin, ADMIN, settings.deployment, people)] if settings.admin else []
-    if settings.metrics:
-        metrics.serve(settings.metrics.listen)
-    try:
-        for server in (*servers, *local):
-            await server.start()
-            started.append(server)
-        ready()
-        yield
-    finally:
-        await asyncio.gather(*(server.drain(settle_s=settings.drain_s) for server in started))
+    with metrics.served(settings.metrics.listen) if settings.metrics else nullcontext():
+        try:
+            for server in (*servers, *local):
+                await server.start()
+                started.append(server)
+            ready()
+            yield
+        finally:
+            await asyncio.gather(*(server.drain(settle_s=settings.drain_s) for server in started))
 
 
 class _Noting:
@@ -189,7 +189,12 @@ def unserved(service: ServiceDescriptor) -> grpc.GenericRpcHandler:
     async def refuse(_request: object, _context: object) -> None:
         raise NotServedError(f"{service.full_name} is in the contract, and not served by this version yet")
 
-    handlers: dict[str, grpc.RpcMethodHandler[object, None]] = {
-        method.name: grpc.unary_unary_rpc_method_handler(refuse) for method in service.methods
-    }
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+    return grpc.method_handlers_generic_handler(
+        service.full_name,
+        {
+            method.name: grpc.stream_stream_rpc_method_handler(refuse)
+            if method.client_streaming or method.server_streaming
+            else grpc.unary_unary_rpc_method_handler(refuse)
+            for method in service.methods
+        },
+    )

@@ -1,5 +1,5 @@
 """What contract tests of the runtime share."""
 
-from deployment import deployment
+from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
 
-__all__ = ["deployment"]
+__all__ = ["aio_stub", "deployment", "grpc_addr", "grpc_create_channel", "grpc_server", "grpc_service"]

@@ -106,6 +106,11 @@ class Listing(Generic[R]):
     def _binding(self) -> str:
         return bound(self.table.name, self.filter.sql, self.filter.parameters, self.order.sql)
 
+    def tail(self, after: Sequence[SqlValue], size: int) -> tuple[str, Sequence[SqlValue]]:
+        """Return what follows FROM, and its parameters: what comes after a place, or from the beginning."""
+        condition = f"({self.filter.sql})" + (f" AND {self.order.after}" if after else "")
+        return f"WHERE {condition} ORDER BY {self.order.sql} LIMIT ?", (*self.filter.parameters, *after, size)
+
     async def page(self, store: Store, size: int, token: str) -> tuple[list[R], str]:
         """Return a page and the token of the next one, empty on the last.
 
@@ -113,10 +118,8 @@ class Listing(Generic[R]):
             PageTokenInvalidError: The token is of another list, or of none.
 
         """
-        after = self._after(token) if token else []
-        condition = f"({self.filter.sql})" + (f" AND {self.order.after}" if after else "")
-        tail = f"WHERE {condition} ORDER BY {self.order.sql} LIMIT ?"
-        found = await store.select(self.table, tail, (*self.filter.parameters, *after, size + 1))
+        tail, parameters = self.tail(self._after(token) if token else (), size + 1)
+        found = await store.select(self.table, tail, parameters)
         return found[:size], self.token(found[size - 1]) if len(found) > size else ""
 
     async def total(self, store: Store) -> int:
