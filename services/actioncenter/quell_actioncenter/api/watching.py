@@ -21,7 +21,7 @@ from quell_runtime.store import Change, Store, Table
 
 CHANGING = frozenset({"state", "update_time"})
 """Columns that filters know and that change; by the others, a record fits for good or never."""
-BATCH = 200
+BATCH = 500
 Position = tuple[int, str]
 """How far a walk came: `last_event` and name of a record."""
 BEGINNING: Position = (0, "")
