@@ -1,5 +1,8 @@
 """What the Action Center's listener serves."""
 
+from dataclasses import dataclass
+
+import grpc.aio
 from quell.actioncenter.v1 import (
     action_service_pb2_grpc,
     audit_service_pb2_grpc,
@@ -18,21 +21,28 @@ from quell_actioncenter.api.policies import PolicyServicer
 from quell_actioncenter.application.audit import Audit
 from quell_actioncenter.application.center import Center
 from quell_runtime.people import People
-from quell_runtime.server import Server
 from quell_runtime.store import Store
 
 
-def serve(server: Server, center: Center, store: Store, people: People) -> None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What stands behind the RPCs."""
+
+    center: Center
+    store: Store
+    people: People
+
+
+def add_to_server(served: Served, server: grpc.aio.Server) -> None:
     """Add every service of `quell.actioncenter.v1` to a listener."""
-    server.add(
-        investigation_service_pb2_grpc.add_InvestigationServiceServicer_to_server,
-        InvestigationServicer(center.investigations, store),
+    center, store = served.center, served.store
+    investigation_service_pb2_grpc.add_InvestigationServiceServicer_to_server(
+        InvestigationServicer(center.investigations, store), server
     )
-    server.add(
-        action_service_pb2_grpc.add_ActionServiceServicer_to_server,
-        ActionServicer(center.actions, store, people, center.progress),
+    action_service_pb2_grpc.add_ActionServiceServicer_to_server(
+        ActionServicer(center.actions, store, served.people, center.progress), server
     )
-    server.add(effect_service_pb2_grpc.add_EffectServiceServicer_to_server, EffectServicer(store))
-    server.add(control_service_pb2_grpc.add_ControlServiceServicer_to_server, ControlServicer(center.controls))
-    server.add(policy_service_pb2_grpc.add_PolicyServiceServicer_to_server, PolicyServicer(center.controls))
-    server.add(audit_service_pb2_grpc.add_AuditServiceServicer_to_server, AuditServicer(Audit(store), store))
+    effect_service_pb2_grpc.add_EffectServiceServicer_to_server(EffectServicer(store), server)
+    control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlServicer(center.controls), server)
+    policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyServicer(center.controls), server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(Audit(store), store), server)
