@@ -244,6 +244,12 @@ class ApprovalNotPermittedError(ForbiddenError):
     reason = "APPROVAL_NOT_PERMITTED"
 
 
+class NotPermittedError(ForbiddenError):
+    """The caller lacks a kind's own right; the same reason as for the right to call."""
+
+    reason = "NOT_PERMITTED"
+
+
 class VotedAlreadyError(ForbiddenError):
     """The caller has voted, under this or another identity."""
 

@@ -7,6 +7,7 @@ from quell_actioncenter.domain.errors import (
     ActionChangedError,
     ActionNotPendingError,
     ApprovalNotPermittedError,
+    NotPermittedError,
     PreviewRequiredError,
 )
 from quell_actioncenter.domain.lifecycle import UNDECIDED, State
@@ -58,6 +59,11 @@ def permitted(question: Question, ballot: Ballot) -> QuellError | None:
     return ApprovalNotPermittedError(f"it needs the permission {question.permission}", permission=question.permission)
 
 
+def may_reject(question: Question, ballot: Ballot) -> QuellError | None:
+    """Refuse who lacks the kind's right, in the words of every other RPC."""
+    return NotPermittedError(refusal.message, **refusal.metadata) if (refusal := permitted(question, ballot)) else None
+
+
 def other_person(question: Question, ballot: Ballot) -> QuellError | None:
     """Refuse who asked for it."""
     if ballot.person != question.requester or question.requester_votes:
@@ -86,7 +92,7 @@ def unchanged(question: Question, ballot: Ballot) -> QuellError | None:
 
 
 APPROVAL: Sequence[Guard] = (pending, permitted, other_person, first_vote, looked_at, unchanged)
-REJECTION: Sequence[Guard] = (pending, permitted, unchanged)
+REJECTION: Sequence[Guard] = (pending, may_reject, unchanged)
 
 
 def check(guards: Sequence[Guard], question: Question, ballot: Ballot) -> None:

@@ -25,8 +25,8 @@ class Facts:
     """What is known of targets when evidence or a request is decided.
 
     `devices`: by name, those that may be meant. `claims`: host names in lower case, each with all devices that have
-    ever claimed it. `seen_on`: the devices that the evidence of the same investigation names (two are enough). `kinds`:
-    by plane other than `device`, what its executor offers.
+    ever claimed it. `seen_on`: the devices of the same investigation, as `see` returns them. `kinds`: by plane other
+    than `device`, what its executor offers.
     """
 
     devices: Mapping[str, Device] = field(default_factory=dict)
@@ -55,17 +55,30 @@ class Unresolved:
     waits_for: str
 
 
-def named_device(evidence: evidence_pb2.Evidence, claims: Mapping[str, tuple[str, ...]]) -> str:
-    """Return the device that evidence itself names, `devices/{device}`, or an empty string."""
+def see(
+    known: Iterable[str], evidence: Iterable[evidence_pb2.Evidence], claims: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Return up to two devices that an investigation's evidence names: those known so far, and those of more evidence.
+
+    One that only a host name tells is followed by that name: `devices/{device} {host name}`.
+    """
+    found: dict[str, str] = {}
+    for entry in [*known, *filter(None, (_entry(one, claims) for one in evidence))]:
+        device, _, host = entry.partition(" ")
+        found[device] = host if found.get(device, "?") else ""
+    return tuple(f"{device} {host}".rstrip() for device, host in sorted(found.items())[:2])
+
+
+def device_seen(entry: str) -> str:
+    """Return the device of what `see` returns."""
+    return entry.partition(" ")[0]
+
+
+def _entry(evidence: evidence_pb2.Evidence, claims: Mapping[str, tuple[str, ...]]) -> str:
     if evidence.device or not evidence.host_name:
         return evidence.device
     claimed = claims.get(evidence.host_name.lower(), ())
-    return claimed[0] if len(claimed) == 1 else ""
-
-
-def seen_on(evidence: Iterable[evidence_pb2.Evidence], claims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return up to two devices that evidence names: with just one, evidence without a device is on it."""
-    return tuple(sorted({named_device(one, claims) for one in evidence} - {""})[:2])
+    return f"{claimed[0]} {evidence.host_name}" if len(claimed) == 1 else ""
 
 
 def resolve(evidence: evidence_pb2.Evidence, facts: Facts) -> Resolved | Unresolved:
@@ -80,7 +93,8 @@ def resolve(evidence: evidence_pb2.Evidence, facts: Facts) -> Resolved | Unresol
         how_many = "Several devices have" if claimed else "No device has"
         return Unresolved(f"{how_many} claimed the host name {evidence.host_name}.", f"host/{host}")
     if len(facts.seen_on) == 1:
-        return _enrolled(facts.seen_on[0], "", facts)
+        device, _, seen_host = facts.seen_on[0].partition(" ")
+        return _enrolled(device, seen_host, facts)
     how_many = "names several devices" if facts.seen_on else "names no device"
     return Unresolved(f"It has no device, and its investigation {how_many}.", "investigation")
 
