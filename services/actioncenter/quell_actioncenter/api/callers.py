@@ -1,5 +1,7 @@
 """From the identity of a call to whoever asks, as the use cases know them."""
 
+from functools import lru_cache
+
 from quell.annotations.v1 import annotations_pb2
 
 from quell_actioncenter.application.actor import Actor
@@ -13,7 +15,7 @@ def actor() -> Actor:
     if person is not None:
         return _person(person)
     caller = identity.caller()
-    return Actor(caller.name, roles.OF_KIND[caller.caller])
+    return Actor(caller.name, _rights(roles.OF_KIND[caller.caller]))
 
 
 def asking_for(name: str, known: people.People) -> Actor:
@@ -44,4 +46,10 @@ def detector() -> str:
 
 def _person(person: people.Person) -> Actor:
     of_roles = frozenset[str]().union(*(roles.ROLES[role] for role in person.roles))
-    return Actor(person.name, person.permissions | of_roles)
+    return Actor(person.name, _rights(person.permissions | of_roles))
+
+
+@lru_cache(maxsize=1024)
+def _rights(patterns: frozenset[str]) -> frozenset[str]:
+    """Return the patterns, and each kind's own rights that they give, word for word: the domain asks for those."""
+    return patterns | {right for right in roles.permissions_of_kinds() if roles.grants(patterns, right)}
