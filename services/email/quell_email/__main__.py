@@ -1,0 +1,102 @@
+"""The email service as a process: it alone knows which store, clock and keys there are."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from quell.email.v1 import email_remediation_service_pb2, mailbox_service_pb2, url_service_pb2_grpc
+from quell.executor.v1 import executor_service_pb2_grpc
+
+from quell_email.api import click
+from quell_email.api.url_service import UrlServicer
+from quell_email.effects.block_url import BlockUrl
+from quell_email.effects.restore_messages import RestoreMessages
+from quell_email.effects.soft_delete_messages import SoftDeleteMessages
+from quell_email.effects.unblock_url import UnblockUrl
+from quell_email.maildir.backend import Maildirs
+from quell_email.maildir.index import Index
+from quell_email.parsing.parser import Parser
+from quell_email.settings import EmailSettings
+from quell_email.store.urls import MIGRATIONS, UrlTable
+from quell_executor.effect import Effect, Release
+from quell_executor.executor import JOURNAL, Executor
+from quell_executor.service import ExecutorServicer
+from quell_executor.settings import Seams
+from quell_executor.settings import Settings as KitSettings
+from quell_runtime import pki, program
+from quell_runtime.kinds import kinds
+from quell_runtime.people import People
+from quell_runtime.seams import Clock, SystemClock
+from quell_runtime.server import API, Server, serving
+from quell_runtime.store import Store
+from quell_runtime.store.opening import opened
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An email service that is ready to listen."""
+
+    api: Server
+    people: People
+    urls: UrlTable
+
+
+@contextlib.asynccontextmanager
+async def composed(settings: EmailSettings, clock: Clock) -> AsyncIterator[Service]:
+    """Put the service together over the data in its folder."""
+    people = People(settings.people)
+    async with contextlib.AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(opened(settings.data / "journal", JOURNAL, name="journal"))
+        store = await stack.enter_async_context(opened(settings.data / "urls", MIGRATIONS, name="urls"))
+        urls = await UrlTable.load(store, clock)
+        parser = stack.enter_context(contextlib.closing(Parser()))
+        executor = _executor(settings, Maildirs(settings.maildirs, Index(parser)), urls, journal, clock)
+        await executor.start()
+        stack.push_async_callback(executor.stop)
+        api = Server(settings.api, API, settings.deployment, people, clock=clock)
+        api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
+        api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
+        for contract in (mailbox_service_pb2, email_remediation_service_pb2):
+            for unserved in contract.DESCRIPTOR.services_by_name.values():
+                api.add_unserved(unserved)
+        yield Service(api, people, urls)
+
+
+def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, journal: Store, clock: Clock) -> Executor:
+    offers = _offers(mailboxes, urls)
+    ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
+    missing = {name: "not built yet" for name in ours if name not in offers}
+    kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing)
+    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, Seams(clock=clock))
+
+
+def _offers(mailboxes: Maildirs, urls: UrlTable) -> dict[str, Effect[Any] | Release[Any]]:
+    return {
+        "soft_delete_messages": SoftDeleteMessages(mailboxes),
+        "restore_messages": RestoreMessages(),
+        "block_url": BlockUrl(urls),
+        "unblock_url": UnblockUrl(),
+    }
+
+
+async def serve(settings: EmailSettings, stop: asyncio.Event) -> None:
+    """Serve until told to stop."""
+    async with contextlib.AsyncExitStack() as stack:
+        service = await stack.enter_async_context(composed(settings, SystemClock()))
+        if settings.click and settings.link_key:
+            key = settings.link_key.read_bytes()
+            await stack.enter_async_context(click.serving(service.urls, key, settings.click.listen))
+        await stack.enter_async_context(serving(settings, service.people, service.api))
+        await stop.wait()
+
+
+def main() -> int:
+    """Run it."""
+    return program.run("quell-email", EmailSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the email service answers."""

@@ -1,0 +1,1 @@
+"""Remediations of email: a module a kind."""

@@ -1,0 +1,187 @@
+"""Soft delete: messages leave their users' sight and can be put back exactly."""
+
+import asyncio
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2
+
+from quell_email.domain.mailboxes import Found, Mailboxes, Place
+from quell_email.domain.selection import Criterion, address_of, again, criteria, names
+from quell_executor.effect import Finding, Plan, PlannedItem, Progress, RefusedError
+
+AT_ONCE = 4
+"""Mailboxes that are worked on at a time: fsyncs of different folders overlap."""
+BATCH = 1000
+OBSTACLES = {
+    "FOLDER_GONE": "its folder is no longer there",
+    "NAME_TAKEN": "another message has its place",
+    "MESSAGE_CHANGED": "the message that we hold was changed",
+    "KEYWORD_GONE": "its folder no longer knows one of its keywords",
+    "RECORD_LOST": "the record of where it was is lost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a plan keeps of an item: the copies, what was asked, and whether anybody can tell that it is meant."""
+
+    places: tuple[Place, ...]
+    sent: bool
+    undecided: bool = False
+
+    def dump(self) -> bytes:
+        return json.dumps(dataclasses.asdict(self)).encode()
+
+
+class SoftDeleteMessages:
+    """The effect. Items are messages by mailbox and digest, with all their copies."""
+
+    def __init__(self, mailboxes: Mailboxes) -> None:
+        """Work on these mailboxes."""
+        self._mailboxes = mailboxes
+
+    async def plan(self, order: email_pb2.SoftDeleteMessages, within: Sequence[item_pb2.Item] | None) -> Plan:
+        """Find the messages, or only those `within`: again by digest, wherever in their mailbox they are now."""
+        sent = order.include_sent_copies
+        if within is not None:
+            items = await self._find_again([item.message for item in within], again(order.messages), sent=sent)
+        else:
+            items = await self._find_all(criteria(order.messages), sent=sent)
+        return Plan(tuple(items), names(order.messages))
+
+    async def apply(self, plan: Plan, progress: Progress) -> None:
+        """Take what is still in sight, or put back; what can't be is left and seen by the probe."""
+        done = 0
+
+        async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
+            nonlocal done
+            for start in range(0, len(items), BATCH):
+                some = items[start : start + BATCH]
+                digests = [item.item.message.sha256 for item in some]
+                if plan.reverts:
+                    await self._mailboxes.put_back(mailbox, digests)
+                else:
+                    await self._mailboxes.take(mailbox, digests, plan.action or "none", sent=_sent(some))
+                done += len(some)
+                progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
+
+        await _each_mailbox([item for item in plan.items if not json.loads(item.before)["undecided"]], work)
+
+    async def probe(self, plan: Plan) -> Sequence[Finding]:
+        """Look in the mailboxes and in what we hold."""
+        found: dict[str, Finding] = {}
+
+        async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
+            digests = [item.item.message.sha256 for item in items]
+            sight = await self._mailboxes.look(mailbox, digests, sent=_sent(items))
+            hinders = await self._mailboxes.obstacles(mailbox, sight.held) if plan.reverts and sight.held else {}
+            for item, digest in zip(items, digests, strict=True):
+                if plan.reverts:
+                    state = _reverted(digest in sight.visible, digest in sight.held, hinders.get(digest, ""))
+                else:
+                    state = _taken(item, visible=digest in sight.visible, held=digest in sight.held)
+                found[item.key] = state
+
+        await _each_mailbox(plan.items, work)
+        return [found[item.key] for item in plan.items]
+
+    async def plan_revert(self, plan: Plan) -> Plan:
+        """Plan to put back; what hinders one is found by the probe, at the time."""
+        return replace(plan, reverts=True)
+
+    async def _find_all(self, wanted: Sequence[Criterion], *, sent: bool) -> list[PlannedItem]:
+        known = await self._mailboxes.addresses()
+        for one in wanted:
+            if one.mailboxes and not one.mailboxes <= set(known):
+                raise RefusedError("MAILBOX_UNKNOWN", "a mailbox that the order names is not here")
+        asked = {
+            mailbox: [one for one in wanted if one.mailboxes is None or mailbox in one.mailboxes]
+            for mailbox in sorted(known)
+        }
+        found = await self._find({mailbox: ones for mailbox, ones in asked.items() if ones}, sent=sent)
+        for one in wanted:
+            for mailbox in one.mailboxes or () if one.sha256 else ():
+                found.setdefault((mailbox, one.sha256), Found(one.sha256, "", "", ()))
+        return [_planned(mailbox, message, sent=sent) for (mailbox, _), message in found.items()]
+
+    async def _find_again(
+        self, listed: Sequence[item_pb2.MessageItem], base: Criterion, *, sent: bool
+    ) -> list[PlannedItem]:
+        asked: dict[str, list[Criterion]] = defaultdict(list)
+        for message in listed:
+            asked[address_of(message.mailbox)].append(replace(base, sha256=message.sha256))
+        found = await self._find(asked, sent=sent)
+        items = []
+        for message in listed:
+            mailbox = address_of(message.mailbox)
+            gone = Found(message.sha256, message.message_id, message.subject, ())
+            items.append(_planned(mailbox, found.get((mailbox, message.sha256), gone), sent=sent))
+        return items
+
+    async def _find(self, asked: dict[str, list[Criterion]], *, sent: bool) -> dict[tuple[str, str], Found]:
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def one(mailbox: str, wanted: Sequence[Criterion]) -> Sequence[Found]:
+            async with turn:
+                return await self._mailboxes.find(mailbox, wanted, sent=sent)
+
+        answers = await asyncio.gather(*(one(mailbox, wanted) for mailbox, wanted in asked.items()))
+        return {
+            (mailbox, message.sha256): message
+            for mailbox, messages in zip(asked, answers, strict=True)
+            for message in messages
+        }
+
+
+def _planned(mailbox: str, message: Found, *, sent: bool) -> PlannedItem:
+    item = item_pb2.MessageItem(
+        mailbox=f"mailboxes/{mailbox}",
+        folder=message.places[0].folder if message.places else "",
+        sha256=message.sha256,
+        message_id=message.message_id,
+        subject=message.subject,
+    )
+    before = _Before(message.places, sent, message.undecided)
+    return PlannedItem(f"email.message:{mailbox}:{message.sha256}", item_pb2.Item(message=item), before.dump())
+
+
+def _sent(items: Sequence[PlannedItem]) -> bool:
+    return any(json.loads(item.before)["sent"] for item in items[:1])
+
+
+def _taken(item: PlannedItem, *, visible: bool, held: bool) -> Finding:
+    if json.loads(item.before)["undecided"]:
+        message = "it can't be parsed, so nobody can tell whether it is meant: look at it by hand"
+        return Finding(item_pb2.ITEM_STATE_REFUSED, failure_pb2.Failure(reason="MESSAGE_UNPARSABLE", message=message))
+    if visible:
+        return Finding(item_pb2.ITEM_STATE_PLANNED)
+    return Finding(item_pb2.ITEM_STATE_DONE if held else item_pb2.ITEM_STATE_MISSING)
+
+
+def _reverted(visible: bool, held: bool, obstacle: str) -> Finding:  # noqa: FBT001 - two plain facts
+    if obstacle:
+        failure = failure_pb2.Failure(reason=obstacle, message=OBSTACLES.get(obstacle, ""))
+        return Finding(item_pb2.ITEM_STATE_CONFLICT, failure)
+    if held:
+        return Finding(item_pb2.ITEM_STATE_PLANNED)
+    return Finding(item_pb2.ITEM_STATE_DONE if visible else item_pb2.ITEM_STATE_MISSING)
+
+
+async def _each_mailbox(
+    items: Sequence[PlannedItem], work: Callable[[str, Sequence[PlannedItem]], Awaitable[None]]
+) -> None:
+    """Do the work of each mailbox with its items, some mailboxes at a time."""
+    grouped: dict[str, list[PlannedItem]] = defaultdict(list)
+    for item in items:
+        grouped[address_of(item.item.message.mailbox)].append(item)
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(mailbox: str, some: Sequence[PlannedItem]) -> None:
+        async with turn:
+            await work(mailbox, some)
+
+    await asyncio.gather(*(one(mailbox, some) for mailbox, some in grouped.items()))

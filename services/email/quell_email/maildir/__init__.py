@@ -1,0 +1,1 @@
+"""Mailboxes on disk: Maildir++, as Dovecot and others write it."""

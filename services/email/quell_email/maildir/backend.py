@@ -1,0 +1,97 @@
+"""Mailboxes as Maildir++ trees. Each method is one trip to a worker thread, however many messages it is about."""
+
+import asyncio
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from quell_email.domain.mailboxes import Found, Sight
+from quell_email.domain.selection import Criterion
+from quell_email.maildir import moving, search
+from quell_email.maildir.index import Index
+from quell_runtime.seams import Point, nowhere
+
+
+class Maildirs:
+    """The trees that a pattern names: `/var/mail/{address}/Maildir`. A mailbox that is gone holds nothing."""
+
+    def __init__(self, pattern: str, index: Index, point: Point = nowhere) -> None:
+        """Find mailboxes by the pattern."""
+        before, _, after = pattern.partition("{address}")
+        self._parent = Path(before[: before.rfind("/") + 1])
+        self._rest = after.partition("/")[2]
+        start, end = before[before.rfind("/") + 1 :], after.partition("/")[0]
+        self._named = re.compile(f"{re.escape(start)}([^.].*){re.escape(end)}")
+        self._index = index
+        self._point = point
+        self._roots: dict[str, Path] = {}
+
+    async def addresses(self) -> Collection[str]:
+        """Return every mailbox."""
+        return await asyncio.to_thread(self._list)
+
+    async def find(self, mailbox: str, wanted: Sequence[Criterion], *, sent: bool) -> Sequence[Found]:
+        """Return the messages that answer."""
+
+        def work() -> list[Found]:
+            root = self._root(mailbox)
+            return search.find(root, self._index, wanted, sent=sent) if root else []
+
+        return await asyncio.to_thread(work)
+
+    async def look(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Sight:
+        """Look where these messages are now."""
+
+        def work() -> Sight:
+            root = self._root(mailbox)
+            if root is None:
+                return Sight(frozenset(), frozenset())
+            return search.look(root, self._index, frozenset(digests), sent=sent)
+
+        return await asyncio.to_thread(work)
+
+    async def take(self, mailbox: str, digests: Collection[str], action: str, *, sent: bool) -> None:
+        """Take every copy out of sight."""
+
+        def work() -> None:
+            if root := self._root(mailbox):
+                moving.take(root, self._index, frozenset(digests), action, self._point, sent=sent)
+
+        await asyncio.to_thread(work)
+
+    async def obstacles(self, mailbox: str, digests: Collection[str]) -> Mapping[str, str]:
+        """Return what hinders putting back."""
+
+        def work() -> dict[str, str]:
+            root = self._root(mailbox)
+            return moving.obstacles(root, frozenset(digests)) if root else {}
+
+        return await asyncio.to_thread(work)
+
+    async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
+        """Put back what nothing hinders."""
+
+        def work() -> None:
+            if root := self._root(mailbox):
+                moving.put_back(root, frozenset(digests), self._point)
+
+        await asyncio.to_thread(work)
+
+    def _root(self, mailbox: str) -> Path | None:
+        if mailbox not in self._roots:
+            self._list()
+        root = self._roots.get(mailbox)
+        return root if root and (root / "cur").is_dir() else None
+
+    def _list(self) -> Collection[str]:
+        found = {}
+        with suppress(FileNotFoundError), os.scandir(self._parent) as entries:
+            for entry in entries:
+                named = self._named.fullmatch(entry.name)
+                root = self._parent / entry.name / self._rest
+                if named and (root / "cur").is_dir():
+                    found[named[1].casefold()] = root
+        self._roots = found
+        return found.keys()

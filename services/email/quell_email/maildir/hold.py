@@ -1,0 +1,124 @@
+"""Where taken messages are kept: a folder of ours beside the Maildir, on the same file system, closed to its user.
+
+A message is kept as the file that it was, renamed `{sha256}.{action}.{number}`. Before a message goes in, the record
+`{action}.json` says where and how it was: with it, a message can be put back even if every journal of ours is lost.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from quell_email.domain.mailboxes import Place
+from quell_email.maildir.files import directory, listed, read_text, regular, write_durably
+from quell_email.maildir.index import File
+
+RECORD = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One copy that we keep. `place` is None if its record is lost."""
+
+    file: File
+    sha256: str
+    action: str
+    place: Place | None
+
+    def as_taken(self) -> bool:
+        """Tell whether it is, in bytes, time, mode and owner, what was taken."""
+        status, place = self.file.status, self.place
+        with regular(self.file.name, self.file.parent) as found, open(found, "rb", closefd=False) as content:
+            same = hashlib.file_digest(content, "sha256").hexdigest() == self.sha256
+        now = (status.st_mtime_ns, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+        return same and place is not None and now == (place.mtime_ns, place.mode, place.uid, place.gid)
+
+
+class Hold:
+    """The folder of one mailbox, open."""
+
+    def __init__(self, handle: int) -> None:
+        """Work in an open folder."""
+        self.handle = handle
+
+    def kept(self, digests: Collection[str] | None = None) -> Iterator[Kept]:
+        """Yield what is kept, of these digests or all."""
+        records: dict[str, dict[str, Place]] = {}
+        for name in sorted(listed(self.handle)):
+            sha256, _, rest = name.partition(".")
+            action = rest.rpartition(".")[0]
+            if not action or (digests is not None and sha256 not in digests):
+                continue
+            if action not in records:
+                records[action] = self.record(action)
+            with suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=self.handle, follow_symlinks=False)
+                yield Kept(File(self.handle, name, status), sha256, action, records[action].get(name))
+
+    def digests(self) -> frozenset[str]:
+        """Return the digests of what is kept."""
+        split = (name.split(".") for name in listed(self.handle))
+        return frozenset(parts[0] for parts in split if len(parts) == 3)  # noqa: PLR2004 - digest, action, number
+
+    def record(self, action: str) -> dict[str, Place]:
+        """Return what an action's record says: the place of each name in here."""
+        text = read_text(f"{action}{RECORD}", self.handle)
+        return {name: Place(**place) for name, place in json.loads(text or "{}").items()}
+
+    def enter(self, action: str, taken: Sequence[tuple[str, Place]]) -> list[str]:
+        """Record messages that are about to be taken, by digest, and return their names in here."""
+        record = self.record(action)
+        chosen = []
+        for sha256, place in taken:
+            number = 0
+            while (name := f"{sha256}.{action}.{number}") in record:
+                number += 1
+            record[name] = place
+            chosen.append(name)
+        self._write(action, record)
+        return chosen
+
+    def forget(self, actions: Collection[str]) -> None:
+        """Drop the records of actions of which nothing is kept any more."""
+        left = {name.split(".")[1] for name in listed(self.handle) if name.count(".") == 2}  # noqa: PLR2004
+        for action in set(actions) - left:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{action}{RECORD}", dir_fd=self.handle)
+
+    def _write(self, action: str, record: Mapping[str, Place]) -> None:
+        text = json.dumps({name: dataclasses.asdict(place) for name, place in record.items()})
+        write_durably(f"{action}{RECORD}", text.encode(), self.handle)
+
+
+@contextmanager
+def hold_of(root: Path) -> Iterator[Hold | None]:
+    """Open the hold of the mailbox at `root`; None if nothing was ever taken from it.
+
+    Raises:
+        PermissionError: Somebody else has made the folder; what lies there is not ours.
+
+    """
+    try:
+        with directory(_path(root)) as handle:
+            if os.fstat(handle).st_uid != os.geteuid():
+                raise PermissionError("the folder for taken messages is not ours")
+            yield Hold(handle)
+    except FileNotFoundError:
+        yield None
+
+
+def make_hold(root: Path) -> None:
+    """Make the hold, if it is not there yet."""
+    with suppress(FileExistsError):
+        _path(root).mkdir(mode=0o700)
+        with directory(root.parent) as parent:
+            os.fsync(parent)
+
+
+def _path(root: Path) -> Path:
+    return root.parent / f".quell-{root.name}"

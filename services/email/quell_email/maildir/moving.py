@@ -1,0 +1,152 @@
+"""Taking messages out of sight and putting them back: many renames, then one fsync a folder."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import structlog
+
+from quell_email.domain.mailboxes import Place
+from quell_email.maildir import names
+from quell_email.maildir.box import KEYWORDS, shelves
+from quell_email.maildir.files import directory, move, read_text
+from quell_email.maildir.hold import Hold, Kept, hold_of, make_hold
+from quell_email.maildir.index import File, Index
+from quell_runtime.seams import Point
+
+log = structlog.get_logger()
+PASSES = 3
+"""How often taking looks again for what moved under its hands: its user reads, flags and files mail meanwhile."""
+
+
+class _HinderedError(Exception):
+    """A message can't be put back exactly. The argument is the reason."""
+
+
+def take(root: Path, index: Index, digests: frozenset[str], action: str, point: Point, *, sent: bool) -> None:  # noqa: PLR0913
+    """Take every copy of these out of sight."""
+    make_hold(root)
+    with hold_of(root) as hold:
+        assert hold is not None, "just made"  # noqa: S101 - nobody but us takes it away
+        for _ in range(PASSES):
+            with ExitStack() as opened:
+                visible = _visible(root, index, digests, opened, sent=sent)
+                if not visible:
+                    return
+                _take_all(hold, visible, action, point)
+
+
+def obstacles(root: Path, digests: frozenset[str]) -> dict[str, str]:
+    """Return what hinders putting back, by digest."""
+    with directory(root) as top, hold_of(root) as hold:
+        judged = _judged(top, hold.kept(digests)) if hold else {}
+    return {sha256: verdict for sha256, verdict in judged.items() if isinstance(verdict, str)}
+
+
+def put_back(root: Path, digests: frozenset[str], point: Point) -> None:
+    """Put back each message of which every copy can be put back exactly."""
+    with directory(root) as top, hold_of(root) as hold:
+        if hold is None:
+            return
+        judged = _judged(top, hold.kept(digests))
+        ways = [way for verdict in judged.values() if not isinstance(verdict, str) for way in verdict]
+        by_directory: dict[str, list[tuple[Kept, str]]] = defaultdict(list)
+        for kept, place, name in ways:
+            by_directory[place.directory].append((kept, name))
+        for path, returning in by_directory.items():
+            _return(hold, top, path, returning, point)
+        if ways:
+            hold.forget({kept.action for kept, _, _ in ways})
+            os.fsync(hold.handle)
+
+
+Copy = tuple[str, Place, File]
+
+
+def _visible(root: Path, index: Index, digests: frozenset[str], opened: ExitStack, *, sent: bool) -> list[Copy]:
+    """Return the copies in sight, their directories kept open until `opened` ends."""
+    found: list[Copy] = []
+    for shelf in shelves(root, sent=sent):
+        copies = []
+        for file in shelf.files():
+            with suppress(FileNotFoundError):
+                if (sha256 := index.sha256(file)) in digests:
+                    copies.append((file, sha256))
+        if copies:
+            handle = os.dup(shelf.handle)
+            opened.callback(os.close, handle)
+            found += [(sha256, shelf.place(file), File(handle, file.name, file.status)) for file, sha256 in copies]
+    return found
+
+
+def _take_all(hold: Hold, visible: list[Copy], action: str, point: Point) -> None:
+    chosen = hold.enter(action, [(sha256, place) for sha256, place, _ in visible])
+    point("maildir.recorded")
+    for name, (_, _, file) in zip(chosen, visible, strict=True):
+        try:
+            move(file.parent, file.name, hold.handle, name)
+        except OSError as error:
+            # It stays where it is; what looks afterwards says so.
+            log.warning("message_not_taken", errno=error.errno)
+        point("maildir.moved")
+    os.fsync(hold.handle)
+    for handle in {file.parent for _, _, file in visible}:
+        os.fsync(handle)
+
+
+Way = tuple[Kept, Place, str]
+
+
+def _judged(top: int, kept: Iterator[Kept]) -> dict[str, list[Way] | str]:
+    """Return for each digest how all its copies go back, or what hinders one: a message goes back whole or not."""
+    found: dict[str, list[Way] | str] = {}
+    for copy in kept:
+        known = found.setdefault(copy.sha256, [])
+        if isinstance(known, str):
+            continue
+        try:
+            known.append(_way(top, copy))
+        except _HinderedError as hindrance:
+            found[copy.sha256] = str(hindrance)
+    return found
+
+
+def _way(top: int, kept: Kept) -> Way:
+    place = kept.place
+    if place is None:
+        raise _HinderedError("RECORD_LOST")
+    if not kept.as_taken():
+        raise _HinderedError("MESSAGE_CHANGED")
+    folder, _, part = place.directory.rpartition("/")
+    try:
+        with directory(folder or ".", top) as handle, directory(part, handle) as shelf:
+            name = _name_now(handle, place)
+            with suppress(FileNotFoundError):
+                os.stat(name, dir_fd=shelf, follow_symlinks=False)
+                raise _HinderedError("NAME_TAKEN")
+    except (FileNotFoundError, NotADirectoryError):
+        raise _HinderedError("FOLDER_GONE") from None
+    return kept, place, name
+
+
+def _name_now(folder: int, place: Place) -> str:
+    """Return the file name with its keywords as the folder spells them now."""
+    if not place.keywords:
+        return place.name
+    name = names.renamed(place.name, place.keywords, names.read_keywords(read_text(KEYWORDS, folder) or ""))
+    if name is None:
+        raise _HinderedError("KEYWORD_GONE")
+    return name
+
+
+def _return(hold: Hold, top: int, path: str, returning: list[tuple[Kept, str]], point: Point) -> None:
+    with suppress(FileNotFoundError), directory(path, top) as shelf:
+        for kept, name in returning:
+            try:
+                move(hold.handle, kept.file.name, shelf, name)
+            except OSError as error:
+                log.warning("message_not_put_back", errno=error.errno)
+            point("maildir.returned")
+        os.fsync(shelf)

@@ -1,0 +1,87 @@
+"""What the child makes of a message: its headers, and marks of what is in its body."""
+
+import hashlib
+import html
+import re
+from email.utils import getaddresses
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from quell_email.domain import mime
+from quell_email.domain.errors import UrlInvalidError
+from quell_email.domain.facts import attachment_mark, url_mark
+from quell_email.domain.wrappers import unwrapped
+
+MAX_URLS = 2000
+_ADDRESS = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{3,45})\]", re.IGNORECASE)
+_LINK = re.compile(r"""(?:https?|ftp):[\\/]+[^\s<>"'\x00-\x1f]+""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""\b(?:href|src|action)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""", re.IGNORECASE)
+_OWN_NETS = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 ::1/128 fc00::/7 fe80::/10"
+_INSIDE = tuple(map(ip_network, _OWN_NETS.split()))
+
+
+def read_headers(block: bytes) -> dict[str, Any]:
+    """Return the fields of `Headers`.
+
+    Raises:
+        UnparsableError: It is beyond the limits.
+
+    """
+    if len(block) > mime.MAX_HEADER_BYTES:
+        raise mime.UnparsableError("headers that large")
+    headers = mime.parse_headers(block)
+    sender = headers.get("from", b"")[: mime.MAX_VALUE].decode("utf-8", "replace")
+    return {
+        "message_id": mime.decoded(headers.get("message-id", b"")).strip("<> ")[:998],
+        "subject": mime.decoded(headers.get("subject", b""))[:998],
+        "senders": [address for _, address in getaddresses([sender]) if "@" in address][:20],
+        "sender_ip": _sender_ip(block),
+        "content_type": headers.get("content-type", b"text/plain").partition(b";")[0].strip().lower().decode("latin-1"),
+    }
+
+
+def read_body(raw: bytes) -> list[bytes]:
+    """Return the marks of every decoded part and of every URL in the text.
+
+    Raises:
+        UnparsableError: It is beyond the limits.
+
+    """
+    marks: set[bytes] = set()
+    urls: set[str] = set()
+    for part in mime.parts(raw):
+        content = part.content(raw)
+        marks.add(attachment_mark(hashlib.sha256(content).hexdigest()))
+        if part.content_type.startswith("text/"):
+            urls |= _urls(mime.to_text(content, mime.parameter(part.headers, "charset") or "utf-8"))
+            if len(urls) > MAX_URLS:
+                raise mime.UnparsableError("too many URLs")
+    for url in urls:
+        try:
+            marks.update(url_mark(str(layer)) for layer in unwrapped(url))
+        except UrlInvalidError:
+            continue
+    return sorted(marks)
+
+
+def _urls(text: str) -> set[str]:
+    plain = html.unescape(text)
+    found = {"".join(value) for value in _ATTRIBUTE.findall(text)}
+    found = {html.unescape(value) for value in found} | set(_LINK.findall(plain))
+    return found | {url.rstrip(".,;:!?)]}'\"") for url in found}
+
+
+def _sender_ip(block: bytes) -> str:
+    """Return the address that handed it to us: the first in Received, from the top, that is not one of our own net.
+
+    Whatever stands below the line that our own system wrote can be forged, so nothing below is believed.
+    """
+    for value in mime.parse_all(block, "received"):
+        for found in _ADDRESS.findall(value.partition(" by ")[0]):
+            try:
+                address = ip_address(found)
+            except ValueError:
+                continue
+            if not any(address in net for net in _INSIDE if net.version == address.version):
+                return str(address)
+    return ""

@@ -1,0 +1,40 @@
+"""The configuration of the email service."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, FilePath, model_validator
+
+from quell_runtime.config import Hex32, Loopback, Settings
+
+
+def _pattern(value: str) -> str:
+    if not value.startswith("/") or value.count("{address}") != 1:
+        raise ValueError("an absolute path with {address} in it once is needed, as in /var/mail/{address}/Maildir")
+    if ".." in value.split("/") or value.endswith("/"):
+        raise ValueError("it must not hold .. nor end with /")
+    return value
+
+
+class EmailSettings(Settings):
+    """What the email service needs to know besides."""
+
+    identity_key: FilePath
+    """PEM of its Ed25519 key; the Action Center's configuration has its fingerprint."""
+    root_key: Hex32
+    """The deployment's root public key."""
+    maildirs: Annotated[str, AfterValidator(_pattern)]
+    """Where mailboxes are: a path with `{address}`."""
+    domains: tuple[str, ...] = ()
+    """The organisation's own domains: what is sent on to others goes outside."""
+    click: Loopback | None = None
+    """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
+    link_key: FilePath | None = None
+    """A file of 32 bytes or more that sign the links to the click endpoint."""
+
+    @model_validator(mode="after")
+    def _signed(self) -> "EmailSettings":
+        if self.click and not self.link_key:
+            raise ValueError("[click] needs link_key: unsigned links would serve every phisher")
+        if self.link_key and len(self.link_key.read_bytes()) < 32:  # noqa: PLR2004 - bytes of a key
+            raise ValueError("link_key must hold 32 bytes or more")
+        return self
