@@ -18,7 +18,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quell_runtime import addresses
 from quell_runtime.errors import InvalidError
@@ -36,7 +36,7 @@ def _address(value: object) -> object:
     return addresses.parse(value) if isinstance(value, str) else value
 
 
-Address = Annotated[addresses.Address, BeforeValidator(_address)]
+Address = Annotated[addresses.Address, BeforeValidator(_address), NoDecode]
 
 
 def _loopback(value: addresses.Address) -> addresses.Address:
