@@ -15,10 +15,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from quell_email.api.checking import check
-from quell_email.api.links import PATH, opened
 from quell_email.domain.urls import parsed
 from quell_email.store.urls import UrlTable
 from quell_runtime.addresses import Address
+from quell_runtime.click_links import PATH, opened
 from quell_runtime.errors import PortTakenError
 
 log = structlog.get_logger()

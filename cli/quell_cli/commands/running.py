@@ -1,0 +1,56 @@
+"""Running Quell on this machine."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import click
+
+from quell_cli.deployment import Ports
+from quell_cli.session import Session
+from quell_runtime.errors import QuellError
+
+port_option = click.option("--port", default=7443, show_default=True, help="First of six ports in a row, on loopback.")
+
+
+@click.command()
+@click.option("--data", "folder", type=click.Path(path_type=Path), default=None, help="Folder of the deployment.")
+@port_option
+@click.pass_obj
+def up(session: Session, folder: Path | None, port: int) -> None:
+    """Start every service and this machine's agent, and stay; Ctrl-C drains and stops."""
+    from quell_cli.up import up as run  # noqa: PLC0415 - grpc is heavy
+
+    _run(run((folder or session.data).absolute(), Ports(port), click.echo))
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not pause at decisions.")
+@click.option("--port", default=7543, show_default=True, help="First of six ports in a row, on loopback.")
+def demo(port: int, *, yes: bool) -> None:
+    """Run the main job once on real input: a malicious file, a suspicious one, a phishing campaign, a URL."""
+    from quell_cli.demo.run import demo as run  # noqa: PLC0415
+
+    _run(run(Ports(port), pauses=sys.stdin.isatty() and not yes))
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    try:
+        asyncio.run(work)
+    except QuellError as error:
+        click.echo(f"quell: {error.message}", err=True)
+        sys.exit(2)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script: eval "$(quell completion bash)"."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    from quell_cli.__main__ import quell  # noqa: PLC0415
+
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - one of the choices
+    click.echo(made(quell, {}, "quell", "_QUELL_COMPLETE").source())

@@ -1,0 +1,1 @@
+"""`quell demo`: the main job once, on real input, with every fact read back."""

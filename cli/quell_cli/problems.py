@@ -1,0 +1,41 @@
+"""What to do next about an error, by the reason that the service gave, else by the code."""
+
+EXIT = {
+    "INVALID_ARGUMENT": 2,
+    "OUT_OF_RANGE": 2,
+    "NOT_FOUND": 3,
+    "FAILED_PRECONDITION": 4,
+    "PERMISSION_DENIED": 4,
+    "UNAUTHENTICATED": 4,
+    "ALREADY_EXISTS": 4,
+    "ABORTED": 4,
+    "UNAVAILABLE": 5,
+    "DEADLINE_EXCEEDED": 5,
+}
+
+ADVICE = {
+    "ACTION_UNKNOWN": "quell actions list --all shows them",
+    "INVESTIGATION_UNKNOWN": "quell investigations list shows them",
+    "DEVICE_UNKNOWN": "quell devices list shows them",
+    "EFFECT_UNKNOWN": "quell effects list shows those in force",
+    "ACTION_NOT_PENDING": "somebody decided already: quell actions show ACTION tells who",
+    "ACTION_CHANGED": "it is no longer what you saw: quell actions preview ACTION, then decide again",
+    "PREVIEW_REQUIRED": "look first: quell actions preview ACTION, then approve with its digest",
+    "APPROVAL_NOT_PERMITTED": "another person must decide: quell --as NAME actions approve ACTION",
+    "NOT_THE_NEWEST": "undo the action that owns the effect now",
+    "UNDO_OPEN": "one undo is under way: quell actions show it",
+    "ACTION_NOT_UNDOABLE": "ask for the action anew, or see quell actions show ACTION",
+    "ACTION_ENDED": "what was done is taken back by quell actions undo ACTION",
+    "EXECUTOR_AWAY": "wait until its service is back, then preview again",
+    "EXECUTOR_LACKS_KIND": "quell devices list shows what each device offers, and why not",
+    "TARGET_UNRESOLVED": "name the device by its id: quell devices list",
+    "ID_AMBIGUOUS": "give more digits of the id",
+    "STORE_FULL": "free some space on the service's disk; reads and undo still work",
+    "FILTER_INVALID": "a filter is comparisons joined by AND: state = PENDING_APPROVAL AND kind = block_url",
+    "NOT_SERVED_YET": "this version does not serve it: the README's status table tells what it does",
+    "PERMISSION_DENIED": "ask as somebody who may: quell --as NAME ...; people.toml says who",
+    "UNAUTHENTICATED": "the certificate does not count here: was it made by this deployment?",
+    "UNAVAILABLE": "is it running? quell up --data DIR starts it; DIR/logs tells why it stopped",
+    "DEADLINE_EXCEEDED": "the service is slow or away: try again, ids make that safe",
+    "INTERNAL": "the service's log has the reference above",
+}

@@ -1,0 +1,136 @@
+"""How actions, investigations and the rest look to people."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from quell.actioncenter.v1 import action_pb2, investigation_pb2
+from quell.remediation.v1 import evidence_pb2, item_pb2, outcome_pb2, remediation_pb2, target_pb2, verdict_pb2
+
+from quell_runtime.kinds import kind_of, order_of
+
+SHORT = 8
+
+
+def short(name: str) -> str:
+    """Return as much of an id as people type: `actions/3f2a91bc` is `3f2a91bc`."""
+    return name.rpartition("/")[2][:SHORT]
+
+
+def time(stamped: Timestamp, *, utc: bool) -> str:
+    """Return a time, local unless asked otherwise; empty if there is none."""
+    if not stamped.ToMicroseconds():
+        return ""
+    found = datetime.fromtimestamp(stamped.ToMicroseconds() / 1_000_000, UTC)
+    return f"{found:%Y-%m-%d %H:%M:%S}Z" if utc else f"{found.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def state(action: action_pb2.Action) -> str:
+    """Return an action's state, with how far it is and why it failed."""
+    name = action_pb2.ActionState.Name(action.state).removeprefix("ACTION_STATE_")
+    if action.HasField("progress") and action.progress.HasField("percent"):
+        name += f" {action.progress.percent} %"
+    if action.failure.reason:
+        name += f" ({action.failure.reason})"
+    return name + (" undone" if action.undone_by else "")
+
+
+def investigation_state(found: investigation_pb2.Investigation) -> str:
+    """Return where an investigation is."""
+    return investigation_pb2.InvestigationState.Name(found.state).removeprefix("INVESTIGATION_STATE_")
+
+
+def what(action: action_pb2.Action) -> str:
+    """Return what an action does, an undo said so."""
+    kind = kind_of(action.remediation).name
+    return f"undo {kind}" if action.undo_of else kind
+
+
+def target(remediation: remediation_pb2.Remediation) -> str:
+    """Return what a remediation is for, in a few words."""
+    order = order_of(remediation)
+    field = kind_of(remediation).target_field
+    if field == "messages":
+        return messages(order.messages)  # type: ignore[attr-defined]
+    parts = [str(getattr(order, field))]
+    if order.DESCRIPTOR.fields_by_name.get("file"):
+        parts.append(file(order.file))  # type: ignore[attr-defined]
+    return " ".join(parts)
+
+
+def file(selector: target_pb2.FileSelector | evidence_pb2.FileEvidence) -> str:
+    """Return which file is meant."""
+    digest = selector.sha256[:12] or selector.sha1[:12]
+    return " ".join(part for part in (selector.path, digest and f"({digest}…)") if part)
+
+
+def messages(selector: target_pb2.MessageSelector) -> str:
+    """Return which messages are meant."""
+    if selector.WhichOneof("by") == "messages":
+        return ", ".join(message(ref) for ref in selector.messages.messages[:3])
+    return cluster(selector.cluster)
+
+
+def message(ref: target_pb2.MessageRef) -> str:
+    """Return which message is meant."""
+    told = ref.message_id or ref.sha256[:12] or f"{ref.location.folder}/{ref.location.uid}"
+    return f"{ref.mailbox.removeprefix('mailboxes/') or 'every mailbox'}: {told}"
+
+
+def cluster(found: target_pb2.MessageCluster) -> str:
+    """Return what a cluster's messages share."""
+    return " & ".join(f"{field.name}={value}" for field, value in found.ListFields() if isinstance(value, str))
+
+
+def evidence(found: evidence_pb2.Evidence) -> str:
+    """Return what a piece of evidence is, with its verdict."""
+    verdict = verdict_pb2.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower()
+    entity = found.WhichOneof("entity") or "nothing"
+    match entity:
+        case "file":
+            told = file(found.file)
+        case "process":
+            told = f"{found.process.pid} {file(found.process.image)}"
+        case "message":
+            told = message(found.message)
+        case "cluster":
+            told = cluster(found.cluster)
+        case "url":
+            told = found.url.url
+        case "mailbox":
+            told = found.mailbox.mailbox
+        case _:
+            told = ""
+    return f"{verdict} {entity} {told}".strip()
+
+
+def item(found: item_pb2.Item) -> str:
+    """Return one item."""
+    match found.WhichOneof("thing"):
+        case "message":
+            return f"{found.message.mailbox.removeprefix('mailboxes/')} {found.message.folder}: {found.message.subject}"
+        case "file":
+            return f"{found.file.path} {found.file.sha256[:12]}"
+        case "finding":
+            return f"{found.finding.file.path}: {found.finding.signature}"
+        case "url":
+            return found.url.pattern
+        case "process":
+            return f"{found.process.pid} {found.process.path}"
+        case kind:
+            return str(kind)
+
+
+def outcome(found: outcome_pb2.Outcome) -> str:
+    """Return what came of an action."""
+    effect = outcome_pb2.EffectState.Name(found.effect).removeprefix("EFFECT_STATE_")
+    counts = [
+        f"{value} {field.name.removesuffix('_items')}"
+        for field, value in found.items.ListFields()
+        if field.name != "total_items"
+    ]
+    return f"{effect}: {', '.join(counts) or 'no items'} of {found.items.total_items}"
+
+
+def outcome_of_investigation(found: investigation_pb2.InvestigationOutcome) -> str:
+    """Return what came of an investigation, in numbers."""
+    return ", ".join(f"{value} {field.name}" for field, value in found.ListFields()) or "nothing"
