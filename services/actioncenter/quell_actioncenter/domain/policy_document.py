@@ -20,6 +20,8 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
     found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", value) if isinstance(value, str) else None
     if not found:
         raise ValueError("a duration is a number and a unit: 90s, 15m, 12h, 7d")
