@@ -1,18 +1,46 @@
 """The executor: it turns warrants into receipts."""
 
-from collections.abc import Mapping
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
-from quell.warrant.v1 import key_set_pb2, seal_pb2
+import structlog
+from google.protobuf.message import DecodeError
+from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2, target_report_pb2
+from quell.remediation.v1 import failure_pb2
+from quell.warrant.v1 import key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
-from quell_executor.effect import Effect, Reader, Release
+from quell_executor import changing, previews
+from quell_executor.effect import Owned, RefusedError
+from quell_executor.inspection import Inspection
+from quell_executor.journal.arrivals import Arrival
+from quell_executor.journal.endings import Ending, Journal
+from quell_executor.journal.records import ORDERS, OUTGOING, PLANS, Begun, Order, Outgoing, Stage
+from quell_executor.parts import decode
+from quell_executor.resolving import Offers, Resolver
+from quell_executor.reverts import Reverts
+from quell_executor.run import Kit, Run
+from quell_executor.session import Session
 from quell_executor.settings import Seams, Settings
-from quell_executor.transport import Transport
-from quell_runtime.sealing import SealKey
-from quell_runtime.store import Store
+from quell_executor.transport import (
+    DeploymentMismatchError,
+    ProtocolUnsupportedError,
+    StreamReplacedError,
+    Transport,
+    TransportClosedError,
+)
+from quell_executor.warrant import Bench, VerifiedWarrant, digest_of, verify
+from quell_runtime.kinds import order_of
+from quell_runtime.sealing import SealInvalidError, SealKey
+from quell_runtime.store import Change, Store
 
 JOURNAL = "quell_executor.journal"
 """The package with the journal's migrations: `opened(folder, JOURNAL, name="journal")`."""
+VERSION = 1
+ACTION = re.compile("actions/[0-9a-f-]{36}")
+
+log = structlog.get_logger()
 
 
 class Executor:
@@ -22,28 +50,73 @@ class Executor:
     reads; a `Release` where it says that it lets go (its inverse must be offered too).
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        key: SealKey,
-        offers: Mapping[str, Effect[Any] | Reader[Any] | Release[Any]],
-        store: Store,
-        seams: Seams,
-    ) -> None:
+    def __init__(self, settings: Settings, key: SealKey, offers: Offers, store: Store, seams: Seams) -> None:
         """Take what it stands on; `key` is its identity key, `store` its journal. Nothing runs before `start`."""
+        self._settings = settings
+        self._key = key
+        self._store = store
+        self._journal = Journal(store, settings, seams)
+        self._kit = Kit(settings, seams, offers, self._journal, Resolver(offers, self._journal), self._tell)
+        self._bench = Bench(settings, key.key_id, frozenset(offers))
+        self._reverts = Reverts(self._kit, self._spawn)
+        self._inspection = Inspection(self._kit)
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: Session | None = None
+        self._replaced: asyncio.Future[None] | None = None
+        self._unlisten: Callable[[], None] = store.listen(self._heard)
 
     @property
     def key_set(self) -> key_set_pb2.KeySet | None:
         """The centre's keys, as last heard."""
-        raise NotImplementedError
+        return self._journal.key_set
 
     async def start(self) -> None:
         """Read the journal, recover what was under way, and go on."""
-        raise NotImplementedError
+        await self._journal.load()
+        open_orders = await self._store.select(ORDERS, "WHERE stage <> 'ended' ORDER BY sequence")
+        # What was begun, and so has a plan, takes its locks first: whoever comes later waits for its end.
+        for order in sorted(open_orders, key=lambda order: order.stage is not Stage.BEGUN):
+            begun = await self._store.load(PLANS, order.action)
+            await self._resume(order, begun)
+        await self._reverts.load()
+        self._spawn(self._reverts.run())
+
+    async def _resume(self, order: Order, begun: Begun | None) -> None:
+        try:
+            run = Run(self._kit, order, verify(order.sealed, self.key_set, self._bench))
+        except RefusedError as error:
+            await self._disown(order, begun, error.failure)
+            return
+        self._runs[order.action] = run
+        self._spawn(self._follow(run, begun))
+        await asyncio.sleep(0)
+
+    async def _disown(self, order: Order, begun: Begun | None, failure: failure_pb2.Failure) -> None:
+        """End what no longer holds: its key was revoked, or its kind is no longer offered."""
+        if begun:
+            parts = changing.unknown(decode(begun.plan))
+            await self._journal.end(Ending(order.action, parts, begun.begin_time, unknown=True, failure=failure))
+        else:
+            refused = receipt_pb2.DISPOSITION_REFUSED
+            await self._journal.answer(receipt_pb2.Receipt(action=order.action, disposition=refused, failure=failure))
 
     async def learn(self, key_set: seal_pb2.Sealed) -> None:
-        """Take a sealed `KeySet` that came by another way than a conversation: at enrolment."""
-        raise NotImplementedError
+        """Take a sealed `KeySet` that came by another way than a conversation: at enrolment.
+
+        Raises:
+            SealInvalidError: The pinned root key did not seal it for this deployment.
+
+        """
+        await self._journal.learn_key_set(key_set)
+
+    async def stop(self) -> None:
+        """Stop at once, as a crash would, but tidily: what is under way is recovered at the next start."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._unlisten()
 
     async def serve(self, transport: Transport) -> None:
         """Hold a conversation until it is over; it takes the place of an older one. Effects outlive it.
@@ -52,8 +125,161 @@ class Executor:
             ProtocolUnsupportedError, DeploymentMismatchError, CenterOutdatedError, StreamReplacedError: As they say.
 
         """
-        raise NotImplementedError
+        down = aiter(transport)
+        try:
+            await self._meet(await anext(down, None))
+            await self._converse(transport, down)
+        except TransportClosedError:
+            return
 
-    async def stop(self) -> None:
-        """Stop at once, as a crash would, but tidily: what is under way is recovered at the next start."""
-        raise NotImplementedError
+    async def _meet(self, first: executor_service_pb2.WorkRequest | None) -> None:
+        if first is None:
+            raise TransportClosedError("it was over before a word was said")
+        if not first.HasField("hello") or VERSION not in first.hello.versions:
+            raise ProtocolUnsupportedError(f"this executor speaks version {VERSION}, and expects a hello first")
+        if first.hello.deployment != self._settings.deployment:
+            raise DeploymentMismatchError("the executor belongs to another deployment")
+        await self._journal.met_center(first.hello.start)
+
+    async def _converse(self, transport: Transport, down: AsyncIterator[executor_service_pb2.WorkRequest]) -> None:
+        if self._replaced and not self._replaced.done():
+            self._replaced.set_exception(StreamReplacedError("a newer conversation took its place"))
+        replaced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        session = Session(transport, self._key)
+        self._session, self._replaced = session, replaced
+        await transport.send(self._hello())
+        session.send(await self._journal.unsent())
+        self._spawn(self._inspection.report())
+        tasks = [asyncio.create_task(session.pump()), asyncio.create_task(self._listen(session, down))]
+        try:
+            done, _ = await asyncio.wait([*tasks, replaced], return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        finally:
+            if self._session is session:
+                self._session = None
+            replaced.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hello(self) -> executor_service_pb2.WorkResponse:
+        offered = [target_report_pb2.Kind(name=name) for name in self._kit.offers]
+        missing = [target_report_pb2.Kind(name=name, missing=why) for name, why in self._settings.missing.items()]
+        return executor_service_pb2.WorkResponse(
+            hello=executor_service_pb2.ExecutorHello(
+                version=VERSION,
+                identity_key=self._key.public,
+                kinds=[*offered, *missing],
+                window=self._settings.window,
+            )
+        )
+
+    async def _listen(self, session: Session, down: AsyncIterator[executor_service_pb2.WorkRequest]) -> None:
+        async for request in down:
+            try:
+                await self._hear(session, request)
+            except SealInvalidError as error:
+                log.warning("seal_invalid", message=request.WhichOneof("message"), why=error.message)
+
+    async def _hear(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
+        match request.WhichOneof("message"):
+            case "key_set":
+                await self._journal.learn_key_set(request.key_set)
+            case "freeze":
+                await self._journal.learn_freeze(request.freeze)
+            case "warrants":
+                arrived = await asyncio.gather(*map(self._arrive, request.warrants.warrants))
+                session.accept(action for action in arrived if action)
+            case "cancels":
+                await asyncio.gather(*map(self._cancel, request.cancels.actions))
+            case "plan":
+                self._spawn(self._preview(request.plan))
+            case "stored":
+                session.forget(request.stored.ids)
+                await self._journal.stored(request.stored.ids)
+
+    async def _arrive(self, sealed: seal_pb2.Sealed) -> str:
+        """Journal a warrant and start it; return the action if it is accepted."""
+        digest = digest_of(sealed).hex()
+        try:
+            verified = verify(sealed, self.key_set, self._bench)
+        except RefusedError as error:
+            return await self._refuse(sealed, digest, error.failure)
+        warrant = verified.warrant
+        snapshot = warrant.snapshot_digest.hex()
+        order = Order(warrant.action, warrant.sequence, verified.kind.name, sealed, (digest,), snapshot=snapshot)
+        arrival = await self._journal.arrive(order, verified)
+        self._kit.seams.point("kit.accepted")
+        if arrival is Arrival.NEW:
+            self._begin(order, verified)
+        return "" if arrival is Arrival.REFUSED else order.action
+
+    async def _refuse(self, sealed: seal_pb2.Sealed, digest: str, failure: failure_pb2.Failure) -> str:
+        try:
+            action = warrant_pb2.Warrant.FromString(sealed.body).action
+        except DecodeError:
+            action = ""
+        if not ACTION.fullmatch(action):
+            log.warning("warrant_unreadable", reason=failure.reason)
+            return ""
+        arrival = await self._journal.refuse(action, digest, failure)
+        return "" if arrival is Arrival.REFUSED else action
+
+    def _begin(self, order: Order, verified: VerifiedWarrant) -> None:
+        for older in self._runs.values():
+            if verified.lets_go and self._takes_back(verified, older):
+                older.stop(by=order.action)
+        run = Run(self._kit, order, verified)
+        self._runs[order.action] = run
+        self._spawn(self._follow(run, None))
+
+    def _takes_back(self, verified: VerifiedWarrant, older: Run) -> bool:
+        """Tell whether a newer order takes back what is being done."""
+        if older.verified.lets_go or older.order.sequence > verified.warrant.sequence:
+            return False
+        if verified.takes_back:
+            return verified.takes_back == older.order.action
+        release = self._kit.resolver.release(verified.kind.name)
+        if older.order.kind != verified.kind.inverse:
+            return False
+        order = order_of(verified.warrant.remediation)
+        items = [item for part in older.parts for item in part.plan.items]
+        return any(release.chooses(order, Owned(older.order.action, item.key, item.item)) for item in items)
+
+    async def _cancel(self, action: str) -> None:
+        await self._journal.cancel(action)
+        if run := self._runs.get(action):
+            run.stop()
+
+    async def _preview(self, query: plan_pb2.PlanQuery) -> None:
+        found = await previews.answers(self._kit, query)
+        if self._session:
+            self._session.answer(found)
+
+    def _tell(self, progress: progress_pb2.Progress) -> None:
+        if self._session:
+            self._session.tell(progress)
+
+    def _heard(self, changes: Sequence[Change[Any]]) -> None:
+        """Hand on what a commit holds for others. Nothing leaves before it."""
+        self._reverts.heard(changes)
+        if self._session:
+            rows = [change.after for change in changes if change.table is OUTGOING]
+            self._session.send(row for row in rows if isinstance(row, Outgoing) and not row.stored)
+
+    async def _follow(self, run: Run, begun: Begun | None) -> None:
+        try:
+            await (run.recover(begun) if begun else run.carry_out())
+        finally:
+            del self._runs[run.order.action]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("task_failed", exc_info=error)

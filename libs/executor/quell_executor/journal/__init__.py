@@ -1,0 +1,1 @@
+"""What an executor writes down, so that a crash at any point leaves no doubt."""

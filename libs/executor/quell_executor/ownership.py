@@ -1,0 +1,96 @@
+"""Who answers for an item. The newest owns; what the first of a row replaced is what undo brings back.
+
+These run inside the journal's decisions, at an action's end: ownership follows what the probe saw, not what was meant.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from quell.journal.v1 import plan_pb2
+from quell.remediation.v1 import item_pb2
+
+from quell_executor.effect import Finding, PlannedItem
+from quell_executor.journal.records import ORDERS, OWNERS, REVERTS, Owner
+from quell_executor.parts import Part, encode_item
+from quell_runtime.store import View
+
+CHANGED = (item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_FAILED)
+"""What we have changed, as the probe found it. An item that is neither as before nor as ordered can be undone too."""
+
+
+@dataclass(slots=True)
+class Moves:
+    """How many items each action has come to answer for, or no longer does."""
+
+    by_action: dict[str, int] = field(default_factory=dict)
+
+    def add(self, action: str, number: int) -> None:
+        """Count."""
+        self.by_action[action] = self.by_action.get(action, 0) + number
+
+    def settle(self, view: View) -> list[str]:
+        """Write the numbers down; return the actions that answer for nothing any more: they are not reverted."""
+        view.expect((ORDERS, action) for action in self.by_action)
+        over = []
+        for action, number in self.by_action.items():
+            order = view.get(ORDERS, action)
+            # An action of a journal that was lost may own what its marks told of.
+            if order is None or not number:
+                continue
+            view.put(ORDERS, replace(order, owned=order.owned + number))
+            if not order.owned + number:
+                view.drop(REVERTS, action)
+                over.append(action)
+        return over
+
+
+def _each(view: View, part: Part) -> Iterator[tuple[PlannedItem, Finding, Owner | None]]:
+    view.expect((OWNERS, item.key) for item in part.plan.items)
+    for item, finding in zip(part.plan.items, part.findings, strict=True):
+        yield item, finding, view.get(OWNERS, item.key)
+
+
+def _put(view: View, key: str, ownership: plan_pb2.Ownership) -> None:
+    view.put(OWNERS, Owner(key, ownership.kind, ownership.owner, ownership))
+
+
+def take(view: View, kind: str, part: Part, moves: Moves) -> None:
+    """Let the part's action own what it changed, and what it found done by others of its kind."""
+    action = part.plan.action
+    for item, finding, row in _each(view, part):
+        same = row is not None and row.kind == kind
+        if row and same and finding.state in (*CHANGED, item_pb2.ITEM_STATE_UNNEEDED):
+            taken = plan_pb2.Ownership()
+            taken.CopyFrom(row.ownership)
+            taken.owner = action
+            taken.older.append(row.owner)
+            moves.add(row.owner, -1)
+        elif finding.state in CHANGED:
+            planned = encode_item(item)
+            below = row.ownership if row else None
+            taken = plan_pb2.Ownership(kind=kind, owner=action, first=action, planned=planned, below=below)
+        else:
+            continue
+        _put(view, item.key, taken)
+        moves.add(action, 1)
+
+
+def let_go(view: View, part: Part, moves: Moves) -> None:
+    """End the rows of what was taken back, and of what was found to be back."""
+    for item, finding, row in _each(view, part):
+        if row is None or finding.state not in (item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_UNNEEDED):
+            continue
+        moves.add(row.owner, -1)
+        if row.ownership.HasField("below"):
+            _put(view, item.key, row.ownership.below)
+        else:
+            view.drop(OWNERS, item.key)
+
+
+def knows(ownership: plan_pb2.Ownership, action: str) -> bool:
+    """Tell whether the action is of this row, or of one below it, without owning it now."""
+    if action in ownership.older:
+        return True
+    if not ownership.HasField("below"):
+        return False
+    return ownership.below.owner == action or knows(ownership.below, action)
