@@ -64,9 +64,12 @@ class AgentServiceServicer:
     def Enrol(self, request, context):
         """Brings a device in: it shows its identity key and gets a certificate, and what it must pin.
 
+        A device whose certificate has ended while it was off comes back in the same way: a token stays good for the key that
+        it was used with, but once its time is over only with a statement that was sealed in the last 5 minutes.
         Retry: safe with the same token and key.
         Errors:
         PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
+        DEVICE_BANNED: the key is a banned device's.
         INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -78,6 +81,8 @@ class AgentServiceServicer:
 
         Retry: safe; each call makes a certificate.
         Errors:
+        PERMISSION_DENIED    DEVICE_BANNED.
+        DEVICE_UNKNOWN: it must be enrolled anew.
         INVALID_ARGUMENT     CSR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -88,11 +93,17 @@ class AgentServiceServicer:
         """The same conversation as ExecutorService.Work, but the executor dials, and the device service only hands on: what the
         Action Center sealed goes down, what the agent sealed goes up.
 
+        A hello that comes down again begins the conversation anew, as a new stream would: the agent says its own again, and
+        sends again what is not stored. So it is when the Action Center was away.
         Retry: safe; open it again, after a random wait.
         Errors:
+        PERMISSION_DENIED    DEVICE_BANNED.
+        DEVICE_UNKNOWN: it must be enrolled anew.
+        DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
         FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
         TARGET_AMBIGUOUS: streams of this identity replace each other again and again.
         ABORTED              STREAM_REPLACED: a newer stream of this identity was opened.
+        RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

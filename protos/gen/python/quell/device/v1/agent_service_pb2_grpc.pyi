@@ -36,9 +36,12 @@ class AgentServiceStub:
     Enrol: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.EnrolRequest, _agent_service_pb2.EnrolResponse]
     """Brings a device in: it shows its identity key and gets a certificate, and what it must pin.
 
+    A device whose certificate has ended while it was off comes back in the same way: a token stays good for the key that
+    it was used with, but once its time is over only with a statement that was sealed in the last 5 minutes.
     Retry: safe with the same token and key.
     Errors:
       PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
+                           DEVICE_BANNED: the key is a banned device's.
       INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
     """
     RenewCertificate: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RenewCertificateRequest, _agent_service_pb2.RenewCertificateResponse]
@@ -46,17 +49,25 @@ class AgentServiceStub:
 
     Retry: safe; each call makes a certificate.
     Errors:
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
       INVALID_ARGUMENT     CSR_INVALID.
     """
     Connect: _grpc.StreamStreamMultiCallable[_agent_service_pb2.ConnectRequest, _agent_service_pb2.ConnectResponse]
     """The same conversation as ExecutorService.Work, but the executor dials, and the device service only hands on: what the
     Action Center sealed goes down, what the agent sealed goes up.
 
+    A hello that comes down again begins the conversation anew, as a new stream would: the agent says its own again, and
+    sends again what is not stored. So it is when the Action Center was away.
     Retry: safe; open it again, after a random wait.
     Errors:
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
+                           DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
       FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
                            TARGET_AMBIGUOUS: streams of this identity replace each other again and again.
       ABORTED              STREAM_REPLACED: a newer stream of this identity was opened.
+      RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
     """
     UploadArtifact: _grpc.StreamStreamMultiCallable[_agent_service_pb2.UploadArtifactRequest, _agent_service_pb2.UploadArtifactResponse]
     """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
@@ -77,9 +88,12 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Enrol: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.EnrolRequest, _agent_service_pb2.EnrolResponse]  # type: ignore[assignment]
     """Brings a device in: it shows its identity key and gets a certificate, and what it must pin.
 
+    A device whose certificate has ended while it was off comes back in the same way: a token stays good for the key that
+    it was used with, but once its time is over only with a statement that was sealed in the last 5 minutes.
     Retry: safe with the same token and key.
     Errors:
       PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
+                           DEVICE_BANNED: the key is a banned device's.
       INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
     """
     RenewCertificate: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RenewCertificateRequest, _agent_service_pb2.RenewCertificateResponse]  # type: ignore[assignment]
@@ -87,17 +101,25 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     Retry: safe; each call makes a certificate.
     Errors:
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
       INVALID_ARGUMENT     CSR_INVALID.
     """
     Connect: _aio.StreamStreamMultiCallable[_agent_service_pb2.ConnectRequest, _agent_service_pb2.ConnectResponse]  # type: ignore[assignment]
     """The same conversation as ExecutorService.Work, but the executor dials, and the device service only hands on: what the
     Action Center sealed goes down, what the agent sealed goes up.
 
+    A hello that comes down again begins the conversation anew, as a new stream would: the agent says its own again, and
+    sends again what is not stored. So it is when the Action Center was away.
     Retry: safe; open it again, after a random wait.
     Errors:
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
+                           DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
       FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
                            TARGET_AMBIGUOUS: streams of this identity replace each other again and again.
       ABORTED              STREAM_REPLACED: a newer stream of this identity was opened.
+      RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
     """
     UploadArtifact: _aio.StreamStreamMultiCallable[_agent_service_pb2.UploadArtifactRequest, _agent_service_pb2.UploadArtifactResponse]  # type: ignore[assignment]
     """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
@@ -121,9 +143,12 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_service_pb2.EnrolResponse, _abc.Awaitable[_agent_service_pb2.EnrolResponse]]:
         """Brings a device in: it shows its identity key and gets a certificate, and what it must pin.
 
+        A device whose certificate has ended while it was off comes back in the same way: a token stays good for the key that
+        it was used with, but once its time is over only with a statement that was sealed in the last 5 minutes.
         Retry: safe with the same token and key.
         Errors:
           PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
+                               DEVICE_BANNED: the key is a banned device's.
           INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
         """
 
@@ -137,6 +162,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Retry: safe; each call makes a certificate.
         Errors:
+          PERMISSION_DENIED    DEVICE_BANNED.
+                               DEVICE_UNKNOWN: it must be enrolled anew.
           INVALID_ARGUMENT     CSR_INVALID.
         """
 
@@ -149,11 +176,17 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """The same conversation as ExecutorService.Work, but the executor dials, and the device service only hands on: what the
         Action Center sealed goes down, what the agent sealed goes up.
 
+        A hello that comes down again begins the conversation anew, as a new stream would: the agent says its own again, and
+        sends again what is not stored. So it is when the Action Center was away.
         Retry: safe; open it again, after a random wait.
         Errors:
+          PERMISSION_DENIED    DEVICE_BANNED.
+                               DEVICE_UNKNOWN: it must be enrolled anew.
+                               DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
           FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
                                TARGET_AMBIGUOUS: streams of this identity replace each other again and again.
           ABORTED              STREAM_REPLACED: a newer stream of this identity was opened.
+          RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,111 @@
+"""The device service as a process: it alone knows which store, clock and keys there are."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from quell.device.v1 import (
+    agent_service_pb2_grpc,
+    artifact_service_pb2,
+    device_remediation_service_pb2,
+    fleet_service_pb2_grpc,
+)
+from quell.executor.v1 import executor_service_pb2_grpc
+from quell.warrant.v1 import seal_pb2
+
+from quell_device.api.agents import AgentServicer
+from quell_device.api.executor import ExecutorServicer
+from quell_device.api.fleet import FleetServicer
+from quell_device.application.center import Center
+from quell_device.application.enrolment import Enrolment, Terms
+from quell_device.application.gateway import Gateway
+from quell_device.application.registry import Registry
+from quell_device.settings import DeviceSettings
+from quell_runtime import pki, program
+from quell_runtime.people import People
+from quell_runtime.seams import Clock, SystemClock, SystemRng
+from quell_runtime.server import AGENTS, API, ENROLMENT, Server, serving
+from quell_runtime.store.opening import opened
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A device service that is ready to listen."""
+
+    api: Server
+    agents: Server
+    enrolment: Server
+    people: People
+
+
+@contextlib.asynccontextmanager
+async def composed(settings: DeviceSettings, clock: Clock) -> AsyncIterator[Service]:
+    """Put the service together over the data in its folder."""
+    rng = SystemRng()
+    people = People(settings.people)
+    async with opened(settings.data, "quell_device.store", name="device") as store:
+        registry = Registry(store, clock)
+        await registry.begin()
+        center = Center(registry, settings.deployment, bytes.fromhex(settings.root_key))
+        await center.begin(seal_pb2.Sealed.FromString(settings.key_set.read_bytes()) if settings.key_set else None)
+        gateway = Gateway(registry, center, clock, rng, pki.load_seal_key(settings.identity_key).public)
+        authority = pki.Authority.load(settings.agents.ca_certificate, settings.agents.ca_key)
+        enrolment = Enrolment(registry, center, authority, _terms(settings), clock)
+        agents = AgentServicer(enrolment, gateway)
+        service = Service(
+            Server(settings.api, API, settings.deployment, people, clock=clock),
+            Server(settings.agents.listener, AGENTS, settings.deployment, people, clock=clock),
+            Server(settings.enrolment, ENROLMENT, settings.deployment, people, clock=clock),
+            people,
+        )
+        service.api.add(
+            fleet_service_pb2_grpc.add_FleetServiceServicer_to_server, FleetServicer(registry, enrolment, rng)
+        )
+        service.api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(gateway))
+        for contract in (device_remediation_service_pb2, artifact_service_pb2):
+            for unserved in contract.DESCRIPTOR.services_by_name.values():
+                service.api.add_unserved(unserved)
+        for server in (service.agents, service.enrolment):
+            server.add(agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents)
+        presence = asyncio.create_task(gateway.presence.run())
+        try:
+            yield service
+        finally:
+            presence.cancel()
+            await asyncio.wait([presence])
+
+
+def _terms(settings: DeviceSettings) -> Terms:
+    roots = x509.load_pem_x509_certificates(settings.api.client_ca.read_bytes())
+    listener = x509.load_pem_x509_certificate(settings.enrolment.certificate.read_bytes())
+    return Terms(
+        deployment=settings.deployment,
+        root_key=bytes.fromhex(settings.root_key),
+        trust_roots=[root.public_bytes(Encoding.DER) for root in roots],
+        enrol_address=settings.enrolment.dialled,
+        agents_address=settings.agents.dialled,
+        listener_digest=pki.fingerprint(listener),
+        certificate_life=settings.agents.certificate_life,
+    )
+
+
+async def serve(settings: DeviceSettings, stop: asyncio.Event) -> None:
+    """Serve until told to stop."""
+    async with (
+        composed(settings, SystemClock()) as service,
+        serving(settings, service.people, service.api, service.agents, service.enrolment),
+    ):
+        await stop.wait()
+
+
+def main() -> int:
+    """Run it."""
+    return program.run("quell-device", DeviceSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

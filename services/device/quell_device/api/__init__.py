@@ -1,0 +1,1 @@
+"""The gRPC faces: read the request, call the use case, write the response."""

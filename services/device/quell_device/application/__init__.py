@@ -1,0 +1,1 @@
+"""What the device service does, without gRPC."""

@@ -1,0 +1,1 @@
+"""What devices are and where messages go: pure."""

@@ -1,0 +1,57 @@
+"""What the device service refuses."""
+
+from quell_runtime.errors import ChangedError, ForbiddenError, FullError, InvalidError, StateError, UnknownError
+
+
+class NoSuchDeviceError(UnknownError):
+    """No such device is enrolled."""
+
+    reason = "DEVICE_UNKNOWN"
+
+
+class StrangerError(ForbiddenError):
+    """The certificate is ours, the device isn't known: it was enrolled with data that we lost. Enrol it anew."""
+
+    reason = "DEVICE_UNKNOWN"
+
+
+class BannedError(ForbiddenError):
+    """The device is banned; the machine can be enrolled anew, with a new identity key."""
+
+    reason = "DEVICE_BANNED"
+
+
+class KeyMismatchError(ForbiddenError):
+    """The identity key is not that of the device whose certificate it is."""
+
+    reason = "DEVICE_MISMATCH"
+
+
+class TokenRefusedError(ForbiddenError):
+    """The token is unknown, expired, or used with another key. Which, is not told."""
+
+    reason = "TOKEN_INVALID"
+
+
+class AmbiguousError(StateError):
+    """Streams of one identity replace each other again and again: two machines may have it."""
+
+    reason = "TARGET_AMBIGUOUS"
+
+
+class SlowError(FullError):
+    """It does not read what is sent to it."""
+
+    reason = "STREAM_SLOW"
+
+
+class ReplacedError(ChangedError):
+    """A newer stream took the place of this one."""
+
+    reason = "STREAM_REPLACED"
+
+
+class StatementInvalidError(InvalidError):
+    """The device's statement does not hold."""
+
+    reason = "SEAL_INVALID"

@@ -1,0 +1,1 @@
+"""Where the device service keeps things."""
