@@ -32,9 +32,9 @@ class Plan:
     items' own, so that orders which name one thing differently, or find nothing, still come in order. `reverts` tells
     a plan of `plan_revert` from one of `plan`.
 
-    `action` is set by the kit: the action that makes, or made, the changes (`actions/{action}`; empty in a preview).
-    Effects mark what they make with it, so that a lost journal can be told what it was; in a plan that reverts it is
-    still the action whose changes are taken back. `notes` tell people what else it does; only previews show them.
+    `action` is set by the kit: the bare id of the action that makes, or made, the changes; empty in a preview. Effects
+    mark what they make with it, so that a lost journal can be told what it was; in a plan that reverts it is still the
+    action whose changes are taken back. `notes` tell people what else it does; only previews show them.
     """
 
     items: tuple[PlannedItem, ...]

@@ -10,7 +10,7 @@ from quell.journal.v1 import plan_pb2
 from quell.remediation.v1 import item_pb2
 
 from quell_executor.effect import Finding, PlannedItem
-from quell_executor.journal.records import ORDERS, OWNERS, REVERTS, Owner
+from quell_executor.journal.records import ORDERS, OWNERS, REVERTS, Order, Owner
 from quell_executor.parts import Part, encode_item
 from quell_runtime.store import View
 
@@ -54,9 +54,9 @@ def _put(view: View, key: str, ownership: plan_pb2.Ownership) -> None:
     view.put(OWNERS, Owner(key, ownership.kind, ownership.owner, ownership))
 
 
-def take(view: View, kind: str, part: Part, moves: Moves) -> None:
-    """Let the part's action own what it changed, and what it found done by others of its kind."""
-    action = part.plan.action
+def take(view: View, order: Order, part: Part, moves: Moves) -> None:
+    """Let an action own what it changed, and what it found done by others of its kind."""
+    action, kind = order.action, order.kind
     for item, finding, row in _each(view, part):
         same = row is not None and row.kind == kind
         if row and same and finding.state in (*CHANGED, item_pb2.ITEM_STATE_UNNEEDED):

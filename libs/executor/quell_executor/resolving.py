@@ -144,12 +144,17 @@ class Resolver:
         plans = [_reverting(plan, await effect.plan_revert(plan)) for plan in _plans(mine, names)]
         left = [
             Part(
-                Plan((decode_item(row.ownership.planned),), names, reverts=True, action=row.owner),
+                Plan((decode_item(row.ownership.planned),), names, reverts=True, action=bare(row.ownership.first)),
                 (Finding(item_pb2.ITEM_STATE_KEPT, because("NOT_THE_NEWEST", f"{row.owner} owns it")),),
             )
             for row in kept
         ]
         return Resolved(effect, tuple(plans), tuple(left), names)
+
+
+def bare(action: str) -> str:
+    """Return the id of `actions/{action}`: it is what effects mark their things with."""
+    return action.removeprefix("actions/")
 
 
 def chooses(release: Release[Any], order: Message, row: Owner, action: str) -> bool:
@@ -162,7 +167,7 @@ def _named(plan: Plan, action: str) -> Plan:
     if len({item.key for item in plan.items}) != len(plan.items):
         raise ValueError("two items of a plan have one key")
     items = tuple(item if item.names else replace(item, names=plan.names) for item in plan.items)
-    return replace(plan, items=items, action=action)
+    return replace(plan, items=items, action=bare(action))
 
 
 def _plans(rows: Sequence[Owner], names: frozenset[str]) -> tuple[Plan, ...]:
@@ -170,7 +175,7 @@ def _plans(rows: Sequence[Owner], names: frozenset[str]) -> tuple[Plan, ...]:
     by_first: dict[str, list[PlannedItem]] = {}
     for row in rows:
         by_first.setdefault(row.ownership.first, []).append(decode_item(row.ownership.planned))
-    return tuple(Plan(tuple(items), names, action=first) for first, items in by_first.items())
+    return tuple(Plan(tuple(items), names, action=bare(first)) for first, items in by_first.items())
 
 
 def _reverting(plan: Plan, back: Plan) -> Plan:

@@ -73,7 +73,7 @@ class Journal(Beginnings):
             if part.plan.reverts:
                 let_go(view, part, moves)
             else:
-                take(view, order.kind, part, moves)
+                take(view, order, part, moves)
         return moves.settle(view)
 
     def _say(

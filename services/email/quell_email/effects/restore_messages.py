@@ -17,4 +17,4 @@ class RestoreMessages:
         """Tell whether the action deleted it, and from a mailbox that is meant."""
         mailboxes = {address_of(name) for name in order.mailboxes}
         mailbox = address_of(owned.item.message.mailbox)
-        return owned.action == order.action.removeprefix("actions/") and (not mailboxes or mailbox in mailboxes)
+        return owned.action == order.action and (not mailboxes or mailbox in mailboxes)
