@@ -151,11 +151,18 @@ class Things:
 
     def among(self, touched: "Things") -> str:
         """Return the first of the touched things that is meant, or an empty string."""
-        for field in ("devices", "host_names", "paths", "hashes", "mailboxes", "url_hosts"):
-            for thing in getattr(touched, field):
-                if any(fnmatchcase(thing, pattern) for pattern in getattr(self, field)):
-                    return str(thing)
-        return ""
+        found = (
+            thing
+            for field in ("devices", "host_names", "paths", "hashes", "mailboxes", "url_hosts")
+            for thing in getattr(touched, field)
+            if any(_fits(thing, pattern, field) for pattern in getattr(self, field))
+        )
+        return next(found, "")
+
+
+def _fits(thing: str, pattern: str, field: str) -> bool:
+    # Only paths tell apart upper and lower case.
+    return fnmatchcase(thing, pattern) if field == "paths" else fnmatchcase(thing.lower(), pattern.lower())
 
 
 @dataclass(frozen=True, config=_STRICT)
