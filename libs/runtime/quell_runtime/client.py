@@ -1,7 +1,7 @@
 """Dialling our services: mutual TLS, and what gRPC should not do by itself.
 
-Nothing is retried under us, since a retry that nobody asked for would do things twice; whoever calls knows whether
-it may ask again.
+No retry policy comes from anywhere, since a retry that nobody asked for would do things twice; whoever calls knows
+whether it may ask again. What a server has not begun (a connection that grew too old) gRPC sends again by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ import grpc
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.service_config_disable_resolution", 1),
-    ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),

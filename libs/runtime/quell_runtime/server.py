@@ -66,6 +66,9 @@ def _options(limits: Limits, age: timedelta) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_concurrent_streams", limits.streams),
+        # It refuses streams of honest callers too, as long as earlier ones are being put away; the limit above is what
+        # keeps floods of resets from others' calls.
+        ("grpc.http.overload_protection", 0),
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server.max_pending_requests", limits.pending),

@@ -107,7 +107,7 @@ class _Group:
 class Store:
     """Records in one database. `room` tells how many bytes are free; below `reserve` only urgent callers may write."""
 
-    def __init__(  # noqa: PLR0913 - each is a seam of its own
+    def __init__(
         self,
         writer: Connection,
         reader: Connection,
