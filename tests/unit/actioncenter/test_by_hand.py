@@ -9,7 +9,12 @@ from quell.remediation.v1 import email_pb2, remediation_pb2, target_pb2
 from evidence_of import CLUSTER, DEVICE, FACTS, SHA256
 from quell_actioncenter.domain.by_hand import Request, decide_request
 from quell_actioncenter.domain.decision import acting_kind, approve_permission
-from quell_actioncenter.domain.errors import ExecutorLacksKindError, PolicyForbidsError, TargetUnresolvedError
+from quell_actioncenter.domain.errors import (
+    ActionNotUndoableError,
+    ExecutorLacksKindError,
+    PolicyForbidsError,
+    TargetUnresolvedError,
+)
 from quell_actioncenter.domain.lifecycle import Event
 from quell_actioncenter.domain.policy_document import Policy
 from quell_actioncenter.domain.policy_yaml import default_document, read_policy
@@ -90,6 +95,12 @@ def test_undo_is_judged_as_the_inverse(kind: str) -> None:
     assert acting_kind(kinds()[kind], undo=True).name == inverse
 
 
+@pytest.mark.parametrize("kind", sorted(kinds().keys() - UNDOABLE))
+def test_what_cannot_be_undone_has_no_other_kind(kind: str) -> None:
+    """Rights are asked for before it is refused: those of the kind itself."""
+    assert acting_kind(kinds()[kind], undo=True).name == kind
+
+
 def test_who_asks_counts_as_one_but_is_never_alone() -> None:
     """Of three people behind an action two others are needed; of one still one."""
     for behind, votes in ((1, 1), (2, 1), (3, 2)):
@@ -137,6 +148,8 @@ def test_a_stranger_is_no_target() -> None:
     order.isolate_device.device = "devices/" + "c" * 26
     with pytest.raises(TargetUnresolvedError):
         decide_request(DEFAULT, Request(order, EVERYTHING), FACTS)
+    with pytest.raises(ActionNotUndoableError):
+        decide_request(DEFAULT, Request(order, EVERYTHING, undo=True), FACTS)
 
 
 @pytest.mark.parametrize("kind", ["isolate_device", "block_url"])

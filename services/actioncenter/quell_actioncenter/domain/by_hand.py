@@ -6,7 +6,12 @@ from quell.remediation.v1 import remediation_pb2
 
 from quell_actioncenter.domain import decision, targets
 from quell_actioncenter.domain.decision import Decision
-from quell_actioncenter.domain.errors import ExecutorLacksKindError, PolicyForbidsError, TargetUnresolvedError
+from quell_actioncenter.domain.errors import (
+    ActionNotUndoableError,
+    ExecutorLacksKindError,
+    PolicyForbidsError,
+    TargetUnresolvedError,
+)
 from quell_actioncenter.domain.lifecycle import Event
 from quell_actioncenter.domain.policy_document import Policy
 from quell_actioncenter.domain.targets import Device, Facts
@@ -41,6 +46,7 @@ def decide_request(policy: Policy, request: Request, facts: Facts) -> Decision:
 
     Raises:
         TargetUnresolvedError: There is no such device.
+        ActionNotUndoableError: There is no longer such a device.
         ExecutorLacksKindError: No executor of the target offers the kind.
         PolicyForbidsError: The target is excluded.
 
@@ -63,6 +69,8 @@ def decide_request(policy: Policy, request: Request, facts: Facts) -> Decision:
 
 def _device(request: Request, facts: Facts) -> Device | None:
     name = device_of(request.remediation)
+    if name and name not in facts.devices and request.undo:
+        raise ActionNotUndoableError(f"{name} is no longer in our care", target=name)
     if name and name not in facts.devices:
         raise TargetUnresolvedError(f"there is no device {name}", target=name)
     return facts.devices[name] if name else None

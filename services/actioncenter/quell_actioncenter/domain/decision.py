@@ -28,8 +28,8 @@ class Decision:
 
 
 def acting_kind(kind: Kind, *, undo: bool) -> Kind:
-    """Return the kind that counts for rights, freeze and queues: of an undo it is the inverse."""
-    return kinds()[kind.inverse] if undo else kind
+    """Return the kind that counts for rights, freeze and queues: of an undo, if there can be one, the inverse."""
+    return kinds()[kind.inverse] if undo and kind.undoable else kind
 
 
 def create_permission(kind: str) -> str:

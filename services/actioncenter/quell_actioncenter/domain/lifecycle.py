@@ -53,6 +53,7 @@ class Event(StrEnum):
     VOTED_FOR = auto()
     APPROVED = auto()
     REJECTED = auto()
+    DECISION_DUE = auto()
     DECISION_EXPIRED = auto()
     EQUAL_DECIDED = auto()
     # Until it is sent.
@@ -114,7 +115,9 @@ NEXT: Mapping[tuple[State, Event], State] = {
     (State.NONE, Event.LET): State.QUEUED,
     (State.NONE, Event.ASKED): State.PENDING_APPROVAL,
     (State.NONE, Event.HELD_BACK): State.HELD,
-    **{(state, event): state for state in UNDECIDED for event in (Event.PREVIEWED, Event.VOTED_FOR)},
+    **{
+        (state, event): state for state in UNDECIDED for event in (Event.PREVIEWED, Event.VOTED_FOR, Event.DECISION_DUE)
+    },
     **{(state, Event.APPROVED): State.QUEUED for state in UNDECIDED},
     **{(state, Event.REJECTED): State.REJECTED for state in UNDECIDED},
     **{(state, Event.DECISION_EXPIRED): State.EXPIRED for state in UNDECIDED},
