@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -54,6 +55,11 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _environment() -> dict[str, str]:
+    """Return ours without `QUELL_...`: each process would read `QUELL_DATA`, which is the whole house, as its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("QUELL_")}
+
+
 @dataclass(slots=True)
 class Child:
     """One of our processes: `python -m MODULE --config FILE`."""
@@ -81,6 +87,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=_environment(),
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
