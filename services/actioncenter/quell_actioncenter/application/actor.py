@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
+from quell_runtime.errors import ForbiddenError
 from quell_runtime.roles import grants
+
+
+class NotPermittedError(ForbiddenError):
+    """The caller lacks a right of the kind; metadata `permission` names it."""
+
+    reason = "NOT_PERMITTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +28,14 @@ class Actor:
     def may(self, permission: str) -> bool:
         """Tell whether one of the caller's roles grants it: `isolate_device.approve`."""
         return grants(self.permissions, permission)
+
+    def require(self, *permissions: str) -> None:
+        """Refuse a caller who holds none of the permissions.
+
+        Raises:
+            NotPermittedError: So it is.
+
+        """
+        if not any(map(self.may, permissions)):
+            wanted = " or ".join(permissions)
+            raise NotPermittedError(f"it needs the permission {wanted}", permission=wanted)

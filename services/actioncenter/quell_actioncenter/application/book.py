@@ -38,6 +38,14 @@ class Note:
     sealed: seal_pb2.Sealed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The decision that lets an action happen, and how long its target may take to begin."""
+
+    decision: action_pb2.Decision
+    wait: timedelta
+
+
 def unchanged(_action: action_pb2.Action) -> None:
     """Edit nothing."""
 
@@ -76,18 +84,17 @@ class Book:
         """Note in its history what is no event of its life."""
         return self._write(record, State(record.state), event, note, edit)
 
-    def let(
-        self, record: ActionRecord, event: Event, note: Note, decision: action_pb2.Decision, wait: timedelta
-    ) -> ActionRecord:
-        """Make an action QUEUED: decided, numbered, and to be begun within `wait` at the latest."""
+    def let(self, record: ActionRecord, event: Event, note: Note, go: Go, edit: Edit = unchanged) -> ActionRecord:
+        """Make an action QUEUED: decided, numbered, and with its time to begin."""
         sequence = self._draw()
 
-        def edit(action: action_pb2.Action) -> None:
-            action.decision.CopyFrom(decision)
+        def edited(action: action_pb2.Action) -> None:
+            edit(action)
+            action.decision.CopyFrom(go.decision)
             action.sequence = sequence
-            action.target_expire_time.CopyFrom(stamp(self._too_late(record, wait)))
+            action.target_expire_time.CopyFrom(stamp(self._too_late(record, go.wait)))
 
-        return self.move(record, event, note, edit)
+        return self.move(record, event, note, edited)
 
     def _too_late(self, record: ActionRecord, wait: timedelta) -> datetime:
         """Return when it is too late to begin: never after it would be taken back, nor after what was previewed."""

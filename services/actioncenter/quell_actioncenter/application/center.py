@@ -1,60 +1,83 @@
 """The Action Center as one object: what the API's servicers and the simulation hold."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from quell.actioncenter.v1 import action_pb2
-from quell.warrant.v1 import seal_pb2
 
 from quell_actioncenter.application.actions import Actions
+from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.controls import Controls
+from quell_actioncenter.application.desk import Desk
+from quell_actioncenter.application.dispatch import Dispatcher
 from quell_actioncenter.application.investigations import Investigations
-from quell_actioncenter.domain.ports import Dialer
-from quell_runtime.sealing import SealKey
-from quell_runtime.seams import Clock, Point, Rng, nowhere
+from quell_actioncenter.application.plans import Plans
+from quell_actioncenter.application.rereading import Rereading
+from quell_actioncenter.application.setting import ExecutorSetting, House, Settings
+from quell_actioncenter.application.timer import Timer
+from quell_actioncenter.domain.records import CounterRecord
+from quell_actioncenter.signing.seals import Seals
+from quell_actioncenter.store.tables import COUNTERS
+from quell_runtime.seams import Clock, Point, Rng, micros, nowhere
 from quell_runtime.store import Store
 
+__all__ = ["Center", "ExecutorSetting", "Settings"]
 
-@dataclass(frozen=True, slots=True)
-class ExecutorSetting:
-    """An executor as the configuration names it: plane, fingerprint of its identity key (SHA-256), how to reach it."""
-
-    plane: str
-    fingerprint: bytes
-    dialer: Dialer
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the composition root hands over."""
-
-    deployment: str
-    seal_key: SealKey
-    key_set: seal_pb2.Sealed
-    """The `KeySet` of the centre, sealed by the root key."""
-    executors: tuple[ExecutorSetting, ...]
+START = "start"
+"""Key of the number of the newest start."""
 
 
 class Center:
     """Everything wired. `start` before use, `stop` at the end; a crash instead of `stop` loses nothing."""
 
-    investigations: Investigations
-    actions: Actions
-    controls: Controls
-
     def __init__(self, store: Store, clock: Clock, rng: Rng, settings: Settings, *, point: Point = nowhere) -> None:
-        """Keep what it stands on."""
+        """Wire it; nothing runs yet."""
+        self._desk = Desk(store, clock, rng)
+        self._seals = Seals(settings.seal_key, settings.key_set)
+        self._deployment = settings.deployment
+        self._dispatchers: dict[str, Dispatcher] = {}
+        plans = Plans(rng, self._dispatchers)
+        self._house = House(settings.deployment, self._seals, plans, point=point)
+        for executor in settings.executors:
+            self._dispatchers[executor.plane] = Dispatcher(self._desk, self._house, executor)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.investigations = Investigations(self._desk)
+        self.actions = Actions(self._desk, plans)
+        self.controls = Controls(self._desk, self._seals, settings.deployment)
 
     async def start(self, policy: str | None = None) -> None:
-        """Draw the start number, put the policy in force if it is new, begin to dispatch and to keep time."""
+        """Draw the start number, put the policy in force if it is new, begin to dispatch and to keep time.
+
+        Raises:
+            KeyNotInForceError: Executors would not believe our seal.
+            PolicyInvalidError: The policy has mistakes.
+
+        """
+        self._seals.check(self._deployment, self._desk.clock.now())
+        await self.controls.load_policy(policy)
+        self._house.start = await self._desk.decide(_draw_start, [(COUNTERS, START)])
+        runs = [Timer(self._desk).run(), Rereading(self._desk).run()]
+        runs += [dispatcher.run() for dispatcher in self._dispatchers.values()]
+        self._tasks = [asyncio.create_task(run) for run in runs]
 
     async def stop(self) -> None:
         """End every task of it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
 
     def progress(self) -> Mapping[str, action_pb2.Progress]:
         """Return how far executors are, by action; lost at a restart."""
-        return {}
+        return self._house.progress
 
     def connected(self) -> Mapping[str, bool]:
         """Return of each configured plane whether its executor has a stream now."""
-        return {}
+        return {plane: dispatcher.connected for plane, dispatcher in self._dispatchers.items()}
+
+
+def _draw_start(book: Book) -> int:
+    last = book.view.get(COUNTERS, START)
+    drawn = max(last.value + 1 if last else 1, micros(book.now))
+    book.view.put(COUNTERS, CounterRecord(START, drawn))
+    return drawn

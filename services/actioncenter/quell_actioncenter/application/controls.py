@@ -1,37 +1,232 @@
 """The brakes: freeze and budgets; and the policy in force."""
 
-from quell.actioncenter.v1 import control_service_pb2, policy_service_pb2
+from collections.abc import Iterable
 
+from google.protobuf.duration_pb2 import Duration
+from quell.actioncenter.v1 import control_service_pb2, policy_service_pb2
+from quell.warrant.v1 import freeze_pb2
+
+from quell_actioncenter.application import history
 from quell_actioncenter.application.actor import Actor
+from quell_actioncenter.application.births import InForce
+from quell_actioncenter.application.book import Book
+from quell_actioncenter.application.claims import FREEZE
+from quell_actioncenter.application.desk import Desk
+from quell_actioncenter.application.investigations import digest
+from quell_actioncenter.domain import budgets
+from quell_actioncenter.domain.errors import (
+    FreezeChangedError,
+    FreezeIdTakenError,
+    NotFrozenError,
+    PolicyUnknownError,
+    VotedAlreadyError,
+)
+from quell_actioncenter.domain.lifecycle import State
+from quell_actioncenter.domain.policy_yaml import default_document, read_policy
+from quell_actioncenter.domain.records import CounterRecord, FreezeRecord, PolicyRecord, RequestRecord
+from quell_actioncenter.signing.seals import Seals
+from quell_actioncenter.store.tables import ACTIONS, BUDGETS, COUNTERS, FREEZES, POLICIES, REQUESTS
+from quell_runtime.errors import InvalidError
+from quell_runtime.kinds import kinds
+from quell_runtime.seams import micros, stamp
+
+LIFTERS = 2
+"""How many people lift a freeze."""
+CURRENT = "policies/current"
+POLICY = "policy"
+"""Key of the number of the policy in force."""
+CONFIGURATION = "configuration"
+"""Who puts a policy in force that stands in a file."""
+
+
+class KindUnknownError(InvalidError):
+    """There is no such kind of remediation."""
+
+    reason = "KIND_UNKNOWN"
 
 
 class Controls:
     """The use cases of `ControlService` and `PolicyService`."""
 
+    def __init__(self, desk: Desk, seals: Seals, deployment: str) -> None:
+        """Decide at this desk, and seal freezes with these."""
+        self._desk = desk
+        self._seals = seals
+        self._deployment = deployment
+
     async def freeze(
         self, request: control_service_pb2.FreezeRequest, actor: Actor
     ) -> control_service_pb2.FreezeStatus:
-        """Stop new effects at once."""
-        raise NotImplementedError
+        """Stop new effects at once.
+
+        Raises:
+            FreezeIdTakenError: The id belongs to a freeze with other content.
+
+        """
+        if unknown := sorted(set(request.kinds) - kinds().keys()):
+            raise KindUnknownError(f"there is no kind {unknown[0]}", "kinds")
+        content = digest(request, actor.name)
+
+        def work(book: Book) -> control_service_pb2.FreezeStatus:
+            now = _status(book)
+            known = book.view.get(REQUESTS, request.freeze_id)
+            if known is not None:
+                if known.content != content:
+                    raise FreezeIdTakenError("the id belongs to another freeze: use a new one")
+                return now
+            book.view.put(REQUESTS, RequestRecord(request.freeze_id, FREEZE, content))
+            scope = set(request.kinds) | set(now.kinds) if request.kinds and (now.kinds or not now.frozen) else set()
+            return self._set(book, "frozen", _next(book, now, actor, request.comment), scope)
+
+        return await self._desk.decide(work, [(FREEZES, FREEZE), (REQUESTS, request.freeze_id)], urgent=True)
 
     async def unfreeze(
         self, request: control_service_pb2.UnfreezeRequest, actor: Actor
     ) -> control_service_pb2.FreezeStatus:
-        """Vote to lift the freeze; the second person's vote lifts it."""
-        raise NotImplementedError
+        """Vote to lift the freeze; the second person's vote lifts it.
+
+        Raises:
+            NotFrozenError: Nothing is frozen.
+            VotedAlreadyError: The caller has voted.
+            FreezeChangedError: Another epoch holds.
+
+        """
+        content = digest(request, actor.name)
+
+        def work(book: Book) -> control_service_pb2.FreezeStatus:
+            now = _status(book)
+            known = book.view.get(REQUESTS, request.vote_id)
+            if known is not None and known.content == content:
+                return now
+            _may_lift(now, request.epoch, actor)
+            book.view.put(REQUESTS, RequestRecord(request.vote_id, FREEZE, content))
+            return self._vote(book, now, actor, request.comment)
+
+        return await self._desk.decide(work, [(FREEZES, FREEZE), (REQUESTS, request.vote_id)], urgent=True)
+
+    def _vote(
+        self, book: Book, now: control_service_pb2.FreezeStatus, actor: Actor, comment: str
+    ) -> control_service_pb2.FreezeStatus:
+        needed = 1 if self._desk.in_force.policy.single_operator else LIFTERS
+        if len(now.unfreeze_votes) + 1 >= needed:
+            return self._set(book, "unfrozen", _next(book, now, actor, comment), None)
+        voted = control_service_pb2.FreezeStatus()
+        voted.CopyFrom(now)
+        voted.unfreeze_votes.append(actor.name)
+        kept = book.view.need(FREEZES, FREEZE)
+        book.view.put(FREEZES, FreezeRecord(FREEZE, voted, kept.sealed))
+        history.append(book.view, book.now, actor.name, "unfreeze_voted", FREEZE, voted)
+        return voted
+
+    def _set(
+        self, book: Book, event: str, status: control_service_pb2.FreezeStatus, scope: Iterable[str] | None
+    ) -> control_service_pb2.FreezeStatus:
+        """Seal and keep the next epoch; no scope at all: nothing is frozen."""
+        status.frozen = scope is not None
+        status.kinds.extend(sorted(scope or ()))
+        freeze = freeze_pb2.Freeze(
+            deployment=self._deployment,
+            epoch=status.epoch,
+            frozen=status.frozen,
+            kinds=status.kinds,
+            issue_time=status.time,
+        )
+        sealed = self._seals.freeze(freeze)
+        book.view.put(FREEZES, FreezeRecord(FREEZE, status, sealed.SerializeToString()))
+        history.append(book.view, book.now, status.actor, event, FREEZE, status)
+        return status
 
     async def get_freeze(self) -> control_service_pb2.FreezeStatus:
         """Return the freeze as it is."""
-        raise NotImplementedError
+        record = await self._desk.store.load(FREEZES, FREEZE)
+        return record.status if record else control_service_pb2.FreezeStatus()
 
     async def list_budgets(self) -> list[control_service_pb2.Budget]:
         """Return the budgets of the policy and what is left of each, by name."""
-        raise NotImplementedError
+        uses = {row.name: row.uses for row in await self._desk.store.select(BUDGETS)}
+        held = await self._desk.store.select(ACTIONS, "WHERE state = ?", (State.HELD,))
+        now = micros(self._desk.clock.now())
+        found = []
+        for budget in sorted(self._desk.in_force.policy.budgets, key=lambda one: one.name):
+            window = Duration()
+            window.FromTimedelta(budget.window)
+            reason = budgets.reason(budget.name)
+            found.append(
+                control_service_pb2.Budget(
+                    name=budget.name,
+                    kinds=budget.kinds,
+                    window=window,
+                    limit=budget.limit,
+                    used=budgets.used(budget, uses.get(budget.name, ()), now),
+                    held=sum(reason in record.action.approval_need.reasons for record in held),
+                )
+            )
+        return found
 
     async def get_policy(self, name: str) -> policy_service_pb2.Policy:
-        """Return a version of the policy, or `policies/current`."""
-        raise NotImplementedError
+        """Return a version of the policy, or `policies/current`.
 
-    async def load_policy(self, document: str) -> policy_service_pb2.Policy:
-        """Put a document in force as the next version, unless it is in force already; at start."""
-        raise NotImplementedError
+        Raises:
+            PolicyUnknownError: There is none.
+
+        """
+        wanted = self._desk.in_force.name if name == CURRENT else name
+        record = await self._desk.store.load(POLICIES, int(wanted.removeprefix("policies/")))
+        if record is None:
+            raise PolicyUnknownError(f"there is no {name}", name=name)
+        return record.policy
+
+    async def load_policy(self, document: str | None) -> policy_service_pb2.Policy:
+        """Put a document in force as the next version, unless it is in force already; at start.
+
+        None: the version that was in force goes on, at first the default one.
+
+        Raises:
+            PolicyInvalidError: It has mistakes; all are named.
+
+        """
+        if document is not None:
+            read_policy(document)
+
+        def work(book: Book) -> policy_service_pb2.Policy:
+            last = book.view.get(COUNTERS, POLICY)
+            kept = book.view.get(POLICIES, last.value) if last else None
+            if kept is not None and document in (None, kept.policy.document):
+                return kept.policy
+            return _put_policy(book, document or default_document(), (last.value if last else 0) + 1)
+
+        policy = await self._desk.decide(work, [(COUNTERS, POLICY)])
+        self._desk.in_force = InForce(read_policy(policy.document), policy.name)
+        return policy
+
+
+def _put_policy(book: Book, document: str, number: int) -> policy_service_pb2.Policy:
+    policy = policy_service_pb2.Policy(
+        name=f"policies/{number}", document=document, actor=CONFIGURATION, create_time=stamp(book.now)
+    )
+    book.view.put(POLICIES, PolicyRecord(number, policy))
+    book.view.put(COUNTERS, CounterRecord(POLICY, number))
+    history.append(book.view, book.now, CONFIGURATION, "policy_updated", policy.name, policy)
+    return policy
+
+
+def _status(book: Book) -> control_service_pb2.FreezeStatus:
+    record = book.view.get(FREEZES, FREEZE)
+    return record.status if record else control_service_pb2.FreezeStatus()
+
+
+def _next(
+    book: Book, now: control_service_pb2.FreezeStatus, actor: Actor, comment: str
+) -> control_service_pb2.FreezeStatus:
+    return control_service_pb2.FreezeStatus(
+        epoch=now.epoch + 1, actor=actor.name, comment=comment, time=stamp(book.now)
+    )
+
+
+def _may_lift(now: control_service_pb2.FreezeStatus, epoch: int, actor: Actor) -> None:
+    if not now.frozen:
+        raise NotFrozenError("nothing is frozen")
+    if epoch != now.epoch:
+        raise FreezeChangedError(f"epoch {now.epoch} holds: look again", epoch=str(now.epoch))
+    if actor.name in now.unfreeze_votes:
+        raise VotedAlreadyError("this person has voted to lift it: another one must")

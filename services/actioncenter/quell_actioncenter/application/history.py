@@ -19,7 +19,7 @@ BEGINNING = bytes(32)
 """What stands for the hash before the first entry."""
 
 
-def append(view: View, now: datetime, actor: str, event: str, resource: str, detail: Message | None = None) -> int:  # noqa: PLR0913, PLR0917 - an entry has six parts
+def append(view: View, now: datetime, actor: str, event: str, resource: str, detail: Message | None = None) -> int:
     """Append an entry and return its number; `detail` is what there is to say beyond who, what and when."""
     last = view.get(COUNTERS, CHAIN) or CounterRecord(CHAIN, 0, BEGINNING)
     number = last.value + 1

@@ -1,12 +1,47 @@
 """Investigations: what detection systems bring, and what ends them."""
 
-from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+from google.protobuf.message import Message
+from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
+from quell.remediation.v1 import evidence_pb2
+
+from quell_actioncenter.application import history
 from quell_actioncenter.application.actor import Actor
+from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.desk import Desk, Place
+from quell_actioncenter.application.evidence import Reading, Taken
+from quell_actioncenter.domain.errors import (
+    EvidenceUnknownError,
+    FeedbackIdTakenError,
+    InvestigationEndedError,
+    InvestigationIdTakenError,
+    InvestigationUnknownError,
+)
+from quell_actioncenter.domain.investigation import InvestigationState
+from quell_actioncenter.domain.lifecycle import UNSENT, Event, State
+from quell_actioncenter.domain.records import InvestigationRecord, RequestRecord
+from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS, REQUESTS
+from quell_runtime.seams import stamp
+from quell_runtime.store import Query
+
+UNSENT_OF = f"SELECT name FROM actions WHERE investigation = ? AND state IN ({', '.join(map(str, map(int, UNSENT)))})"  # noqa: S608 - our own numbers
+
+
+def digest(request: Message, *who: str) -> bytes:
+    """Return the digest of what was asked for under an id, and by whom."""
+    return hashlib.sha256("\n".join(who).encode() + b"\0" + request.SerializeToString(deterministic=True)).digest()
 
 
 class Investigations:
     """The use cases of `InvestigationService`; reading is the API's, from the store."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Decide at this desk."""
+        self._desk = desk
 
     async def submit(
         self, request: investigation_service_pb2.SubmitInvestigationRequest, actor: Actor
@@ -18,26 +53,192 @@ class Investigations:
             EvidenceIdTakenError: Two of the evidence have one id and revision, and other content.
 
         """
-        raise NotImplementedError
+        name = f"investigations/{actor.name}.{request.investigation_id}"
+        content = digest(request)
+
+        def work(book: Book) -> str:
+            known = book.view.get(INVESTIGATIONS, name)
+            if known is not None and known.content != content:
+                raise InvestigationIdTakenError(f"{name} has other content: use another id", name=name)
+            if known is None:
+                self._open(book, name, request, actor, content)
+            return name
+
+        return await self._decided(work, [(INVESTIGATIONS, name)])
+
+    def _open(
+        self,
+        book: Book,
+        name: str,
+        request: investigation_service_pb2.SubmitInvestigationRequest,
+        actor: Actor,
+        content: bytes,
+    ) -> None:
+        shown = investigation_pb2.Investigation(
+            name=name,
+            title=request.investigation.title,
+            alerts=request.investigation.alerts,
+            create_time=stamp(book.now),
+        )
+        history.append(book.view, book.now, actor.name, "investigation_submitted", name, shown)
+        record = InvestigationRecord(
+            name=name,
+            investigation=shown,
+            detector=actor.name,
+            state=0,
+            content=content,
+            create_time=book.now,
+            update_time=book.now,
+            last_event=0,
+            complete=request.complete,
+        )
+        book.view.put(INVESTIGATIONS, record)
+        book.count(name, {})
+        self._take(book, record, request.evidence, actor)
+
+    def _take(
+        self, book: Book, record: InvestigationRecord, evidence: Sequence[evidence_pb2.Evidence], actor: Actor
+    ) -> Taken:
+        taken = Reading(book, self._desk.in_force, record).take(evidence)
+        if taken.stored:
+            # Every revision is kept here, the tables have the highest.
+            detail = investigation_service_pb2.AddEvidenceRequest(name=record.name, evidence=taken.stored)
+            history.append(book.view, book.now, actor.name, "evidence_added", record.name, detail)
+        return taken
 
     async def add_evidence(
         self, request: investigation_service_pb2.AddEvidenceRequest, actor: Actor
     ) -> investigation_service_pb2.AddEvidenceResponse:
-        """Store one message of evidence and derive actions; the caller adds up the counts of its stream."""
-        raise NotImplementedError
+        """Store one message of evidence and derive actions; the caller adds up the counts of its stream.
+
+        Raises:
+            InvestigationUnknownError: There is none of this detector.
+            InvestigationEndedError: A person ended it.
+            EvidenceIdTakenError: The id and revision belong to other content; nothing of the message is stored.
+
+        """
+
+        def work(book: Book) -> investigation_service_pb2.AddEvidenceResponse:
+            record = _own(book, request.name, actor)
+            if record.terminated:
+                raise _ended(record)
+            taken = self._take(book, record, request.evidence, actor)
+            return investigation_service_pb2.AddEvidenceResponse(
+                added=taken.added, replaced=taken.replaced, unchanged=taken.unchanged
+            )
+
+        return await self._desk.decide(work, [(INVESTIGATIONS, request.name)])
 
     async def complete(
         self, request: investigation_service_pb2.CompleteInvestigationRequest, actor: Actor
     ) -> investigation_pb2.Investigation:
-        """Note that analysis is done."""
-        raise NotImplementedError
+        """Note that analysis is done.
+
+        Raises:
+            InvestigationUnknownError: There is none of this detector.
+            InvestigationEndedError: It was terminated, or completed otherwise.
+
+        """
+
+        def work(book: Book) -> str:
+            record = _own(book, request.name, actor)
+            otherwise = record.investigation.analysis_failure != request.analysis_failure
+            if record.terminated or (record.complete and otherwise):
+                raise _ended(record)
+            if not record.complete:
+                shown = investigation_pb2.Investigation()
+                shown.CopyFrom(record.investigation)
+                shown.analysis_failure = request.analysis_failure
+                book.view.put(INVESTIGATIONS, replace(record, investigation=shown, complete=True))
+                history.append(book.view, book.now, actor.name, "investigation_completed", record.name, request)
+                book.count(record.name, {})
+            return record.name
+
+        return await self._decided(work, [(INVESTIGATIONS, request.name)])
 
     async def terminate(
         self, request: investigation_service_pb2.TerminateInvestigationRequest, actor: Actor
     ) -> investigation_pb2.Investigation:
-        """End it by hand: what was not sent is canceled."""
-        raise NotImplementedError
+        """End it by hand: what was not sent is canceled, what was goes on to its end.
+
+        Raises:
+            InvestigationUnknownError: There is none.
+            InvestigationEndedError: It has ended otherwise.
+
+        """
+        while True:
+            (rows,) = await self._desk.store.read([Query(UNSENT_OF, (request.name,))])
+            terminate = partial(_terminate, request=request, actor=actor, unsent=[str(row[0]) for row in rows])
+            more = await self._desk.decide(terminate, [(INVESTIGATIONS, request.name)], urgent=True)
+            # What was derived while we looked is called off in another round; after the first nothing new comes.
+            if not more:
+                return await self._shown(request.name)
 
     async def report_feedback(self, request: investigation_service_pb2.ReportFeedbackRequest, actor: Actor) -> None:
-        """Note what a person thinks of a verdict."""
-        raise NotImplementedError
+        """Note what a person thinks of a verdict; it stands in the audit log, where the detector reads it.
+
+        Raises:
+            EvidenceUnknownError: There is no such evidence.
+            FeedbackIdTakenError: The id belongs to other feedback.
+
+        """
+        content = digest(request, actor.name)
+
+        def work(book: Book) -> None:
+            known = book.view.get(REQUESTS, request.feedback_id)
+            if known is not None and known.content != content:
+                raise FeedbackIdTakenError("the id belongs to other feedback: use a new one")
+            if book.view.get(EVIDENCE, request.evidence) is None:
+                raise EvidenceUnknownError(f"there is no {request.evidence}", name=request.evidence)
+            if known is None:
+                book.view.put(REQUESTS, RequestRecord(request.feedback_id, request.evidence, content))
+                history.append(book.view, book.now, actor.name, "feedback_reported", request.evidence, request)
+
+        await self._desk.decide(work, [(REQUESTS, request.feedback_id), (EVIDENCE, request.evidence)])
+
+    async def _decided(self, work: Callable[[Book], str], reads: Sequence[Place]) -> investigation_pb2.Investigation:
+        return await self._shown(await self._desk.decide(work, reads))
+
+    async def _shown(self, name: str) -> investigation_pb2.Investigation:
+        record = await self._desk.store.load(INVESTIGATIONS, name)
+        assert record is not None, "it was decided on"  # noqa: S101 - investigations are never deleted
+        return record.investigation
+
+
+def _own(book: Book, name: str, actor: Actor) -> InvestigationRecord:
+    record = book.view.get(INVESTIGATIONS, name)
+    if record is None or record.detector != actor.name:
+        raise InvestigationUnknownError(f"there is no {name} of this detector", name=name)
+    return record
+
+
+def _ended(record: InvestigationRecord) -> InvestigationEndedError:
+    state = InvestigationState(record.state).name
+    return InvestigationEndedError(f"it is {state}, or was completed otherwise", state=state)
+
+
+def _terminate(
+    book: Book,
+    request: investigation_service_pb2.TerminateInvestigationRequest,
+    actor: Actor,
+    unsent: Sequence[str],
+) -> bool:
+    """End an investigation and call off what was not sent; tell whether anything had to be done."""
+    record = book.view.get(INVESTIGATIONS, request.name)
+    if record is None:
+        raise InvestigationUnknownError(f"there is no {request.name}", name=request.name)
+    if not record.terminated and InvestigationState(record.state).ended:
+        raise _ended(record)
+    book.expect(unsent)
+    # An undo is no part of it: it takes back what was done, whatever becomes of the investigation.
+    open_ones = [one for name in unsent if (one := book.action(name)) and not one.action.undo_of]
+    note = Note(actor.name, request.comment)
+    for one in open_ones:
+        if State(one.state) in UNSENT:
+            book.move(one, Event.CANCELED, note)
+    if not record.terminated:
+        book.view.put(INVESTIGATIONS, replace(book.view.need(INVESTIGATIONS, record.name), terminated=True))
+        history.append(book.view, book.now, actor.name, "investigation_terminated", record.name, request)
+        book.count(record.name, {})
+        return True
+    return bool(open_ones)

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from quell_actioncenter.application.book import ONLY_READS
 from quell_actioncenter.domain.records import OutboxRecord
@@ -29,6 +29,10 @@ class Ready:
     def __len__(self) -> int:
         """Return how many are on the wire."""
         return len(self._wire)
+
+    def is_on_wire(self, action: str) -> bool:
+        """Tell whether an action was sent on this stream and has no receipt."""
+        return action in self._wire
 
     def is_there(self, row: OutboxRecord) -> bool:
         """Tell whether the row's target can be reached."""
@@ -58,12 +62,10 @@ class Ready:
                 while held and not self._again(heapq.heappop(held)[1]):
                     pass
 
-    def arrived(self, device: str, rows: Iterable[OutboxRecord]) -> None:
-        """Note a target's new stream: everything of it that has no receipt is to be sent, again or anew."""
-        self.left(device)
-        self.there.add(device)
-        for row in rows:
-            self.put(row)
+    def refused(self, row: OutboxRecord) -> None:
+        """Note that a row could not be sent now; it is looked at again with what was frozen."""
+        self.unsent(row)
+        self._frozen.append(row.action)
 
     def left(self, device: str) -> list[OutboxRecord]:
         """Note that a target is away, and return its rows; they are no longer kept here."""

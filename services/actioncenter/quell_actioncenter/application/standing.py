@@ -40,7 +40,7 @@ def standing(
 ) -> InvestigationRecord:
     """Return the investigation after its tallies changed, with state, outcome and times that follow."""
     counts = {name: getattr(record, name) + change for name, change in changes.items()}
-    record = replace(record, **counts, update_time=now, last_event=last_event)  # type: ignore[arg-type]
+    record = replace(record, **counts, update_time=now, last_event=last_event)
     facts = facts_of(record)
     state = state_of(facts)
     shown = investigation_pb2.Investigation()

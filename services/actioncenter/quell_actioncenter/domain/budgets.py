@@ -40,8 +40,13 @@ def spend(budgets: Sequence[Budget], uses: Mapping[str, Uses], now: int) -> Spen
     """Take one from every budget, or from none if one of them has nothing left."""
     over = tuple(budget.name for budget in budgets if used(budget, uses.get(budget.name, ()), now) >= budget.limit)
     if over:
-        return Spent({}, tuple(f"budget {name} has nothing left" for name in over))
+        return Spent({}, tuple(map(reason, over)))
     return Spent({budget.name: _one_more(budget, uses.get(budget.name, ()), now) for budget in budgets})
+
+
+def reason(name: str) -> str:
+    """Return why an action is held by a budget, as its approval need says it."""
+    return f"budget {name} has nothing left"
 
 
 def _slice(budget: Budget) -> int:

@@ -48,6 +48,8 @@ class ActionRecord:
     """How many people must approve it in all."""
     preview: bytes = b""
     """Bytes of the `Preview` that an approval binds; from the first vote on they stay."""
+    planned_chunks: int = 0
+    """How many chunks of items its last preview has."""
     warrant_digest: bytes = b""
     """SHA-256 of the body of the warrant that was sent; only a receipt that names it counts."""
     seal_key: bytes = b""
@@ -55,7 +57,9 @@ class ActionRecord:
     receipts: tuple[str, ...] = ()
     """Ids of the receipts that came."""
     effect_time: datetime | None = None
-    """The time of the newest effect report; an older one is a repetition."""
+    """The time of the newest receipt or effect report; an older effect report is a repetition."""
+    effect_report: str = ""
+    """Id of the newest effect report."""
     undo: str = ""
     """The undo of it that is open or done."""
     fallen: bool = False

@@ -22,10 +22,12 @@ CREATE TABLE actions (
   "revision" INTEGER NOT NULL,
   "needs" INTEGER NOT NULL,
   "preview" BLOB NOT NULL,
+  "planned_chunks" INTEGER NOT NULL,
   "warrant_digest" BLOB NOT NULL,
   "seal_key" BLOB NOT NULL,
   "receipts" TEXT NOT NULL,
   "effect_time" INTEGER,
+  "effect_report" TEXT NOT NULL,
   "undo" TEXT NOT NULL,
   "fallen" INTEGER NOT NULL,
   "supersedes" TEXT NOT NULL

@@ -1,0 +1,220 @@
+"""Receipts: what an executor says came of a warrant, believed if it verifies, and then in every state."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from google.protobuf.message import DecodeError
+from quell.actioncenter.v1 import action_pb2
+from quell.remediation.v1 import outcome_pb2
+from quell.warrant.v1 import receipt_pb2, seal_pb2
+
+from quell_actioncenter.application import history, register
+from quell_actioncenter.application.births import InForce
+from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.knowledge import GONE
+from quell_actioncenter.application.undoing import can_undo, propose_undo
+from quell_actioncenter.domain import receipts
+from quell_actioncenter.domain.lifecycle import ENDED, Event, State
+from quell_actioncenter.domain.records import ActionRecord
+from quell_actioncenter.signing.proofs import opened
+from quell_actioncenter.store.tables import ACTIONS, ITEM_CHUNKS, TARGETS
+from quell_runtime.kinds import kinds
+from quell_runtime.sealing import SealInvalidError, key_id_of
+from quell_runtime.seams import when
+
+TAKEN_BACK = (
+    outcome_pb2.EFFECT_STATE_IN_FORCE,
+    outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE,
+    outcome_pb2.EFFECT_STATE_TARGET_GONE,
+)
+"""What the world is found to be after an undo that has nothing left to do."""
+OUTCOMES = 1
+"""`ItemChunkRecord.phase` of what came of items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """An executor that is connected: its plane and its identity key, as its hello showed and the configuration has."""
+
+    plane: str
+    identity_key: bytes
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the key, as warrants name it."""
+        return key_id_of(self.identity_key)
+
+
+def chunk_name(action: str, phase: int, index: int) -> str:
+    """Return the name of a chunk of items."""
+    return f"{action}/{phase}/{index:06}"
+
+
+def key_of(book: Book, device: str, executor: Executor) -> bytes | None:
+    """Return the key whose word counts for a device, or without one for the executor's plane; None: nobody's."""
+    if not device:
+        return executor.identity_key
+    target = book.view.get(TARGETS, device)
+    return target.identity_key if target and target.state not in GONE else None
+
+
+def read(sealed: seal_pb2.Sealed) -> receipt_pb2.Receipt | None:
+    """Read a receipt before anything of it is believed; None: it is none."""
+    try:
+        return receipt_pb2.Receipt.FromString(sealed.body)
+    except DecodeError:
+        return None
+
+
+def take(book: Book, in_force: InForce, sealed: seal_pb2.Sealed, executor: Executor) -> None:
+    """Believe a receipt and do what follows, or keep it as an orphan."""
+    told = read(sealed)
+    record = book.action(told.action) if told else None
+    if told is None or record is None or not _verifies(book, record, sealed, executor):
+        _orphan(book, told, record, sealed, executor)
+    elif told.id not in record.receipts:
+        Answering(book, in_force, record, told, Note(record.device or executor.plane, sealed=sealed)).apply()
+
+
+def _verifies(book: Book, record: ActionRecord, sealed: seal_pb2.Sealed, executor: Executor) -> bool:
+    key = key_of(book, record.device, executor)
+    if key is None or key_id_of(key) != record.seal_key:
+        return False
+    try:
+        receipt = opened(sealed, receipt_pb2.Receipt, key)
+    except SealInvalidError:
+        return False
+    return receipt.warrant_digest == record.warrant_digest
+
+
+def _orphan(
+    book: Book,
+    told: receipt_pb2.Receipt | None,
+    record: ActionRecord | None,
+    sealed: seal_pb2.Sealed,
+    executor: Executor,
+) -> None:
+    """Keep a receipt that nothing here asked for, or that is not proven: it is shown and changes nothing."""
+    digest = hashlib.sha256(sealed.SerializeToString(deterministic=True)).hexdigest()
+    comment = f"A receipt of other bytes, for nothing that is known, or not proven: {digest}."
+    if record is not None:
+        book.remark(record, "receipt_orphaned", Note(executor.plane, comment, sealed=sealed))
+    else:
+        resource = told.action if told else "receipts"
+        history.append(book.view, book.now, executor.plane, "receipt_orphaned", resource, sealed)
+
+
+class Answering:
+    """One receipt that verifies, and all that follows from it."""
+
+    def __init__(
+        self, book: Book, in_force: InForce, record: ActionRecord, receipt: receipt_pb2.Receipt, note: Note
+    ) -> None:
+        """Take the action as it is before."""
+        self._book = book
+        self._in_force = in_force
+        self._record = record
+        self._receipt = receipt
+        self._note = note
+
+    def apply(self) -> None:
+        """End the action, or change the outcome of one that has ended, and then what hangs on it."""
+        record = self._end()
+        since = [self._take_over(name, record) for name in self._receipt.takes_over]
+        if record.action.undo_of and self._receipt.HasField("outcome"):
+            self._take_back(record.action.undo_of, record)
+        record = self._book.view.need(ACTIONS, record.name)
+        owns = record.action.outcome.effect != outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE or self._receipt.takes_over
+        if self._receipt.HasField("outcome") and register.keeps(record) and owns:
+            register.found(self._book, record, min((time for time in since if time), default=None))
+        if record.fallen and can_undo(self._book, self._in_force, record):
+            propose_undo(self._book, self._in_force, record)
+
+    def _end(self) -> ActionRecord:
+        record, receipt = self._record, self._receipt
+        answer = receipts.answer(receipt, read_only=kinds()[record.kind].read_only)
+        # An outcome before the first receipt is our own word, that nothing is known.
+        known = record.action.outcome if record.receipts and record.action.HasField("outcome") else None
+        outcome = receipts.newer_outcome(known, receipt)
+        ended = State(record.state) in ENDED
+
+        def edit(action: action_pb2.Action) -> None:
+            done = action.outcome.undo == outcome_pb2.UNDO_STATE_DONE
+            action.ClearField("outcome")
+            if outcome is not None:
+                action.outcome.CopyFrom(outcome)
+                if done:
+                    action.outcome.undo = outcome_pb2.UNDO_STATE_DONE
+            if not ended and answer.failure is not None:
+                action.failure.CopyFrom(answer.failure)
+            action.takes_over.extend(name for name in receipt.takes_over if name not in action.takes_over)
+            action.superseded_by = action.superseded_by or receipt.superseded_by
+
+        note = replace(self._note, comment=self._items_say())
+        told = max(when(receipt.time), record.effect_time or when(receipt.time))
+        record = replace(record, receipts=(*record.receipts, receipt.id), effect_time=told)
+        if answer.event == Event.NEWER_CAME_FIRST and not ended:
+            return self._book.superseded(record, answer.event, note, receipt.superseded_by, edit)
+        return self._book.move(record, answer.event, note, edit)
+
+    def _items_say(self) -> str:
+        """Hold the chunks of items, which are not sealed, against the receipt, which is; say if they differ."""
+        bodies = hashlib.sha256()
+        for index in range(self._receipt.item_chunks):
+            chunk = self._book.view.get(ITEM_CHUNKS, chunk_name(self._record.name, OUTCOMES, index))
+            bodies.update(chunk.body if chunk else b"")
+        if not self._receipt.item_chunks or bodies.digest() == self._receipt.item_digest:
+            return ""
+        return "The item outcomes that came are not those that the receipt is about."
+
+    def _take_over(self, name: str, by: ActionRecord) -> datetime | None:
+        """Note that an older action's effect is the newer's, or was let go by it; return since when it was in force."""
+        older = self._book.action(name)
+        if older is None:
+            return None
+        lets_go = kinds()[by.kind].release
+
+        def edit(action: action_pb2.Action) -> None:
+            if not lets_go:
+                action.taken_over_by.append(by.name)
+                return
+            action.undone_by = by.name
+            if action.HasField("outcome"):
+                action.outcome.undo = outcome_pb2.UNDO_STATE_DONE
+
+        if lets_go and not older.action.undone_by:
+            self._count_undone(older)
+        event = Event.UNDONE if lets_go else Event.TAKEN_OVER
+        if State(older.state) in ENDED:
+            self._book.move(older, event, self._note, edit)
+        else:
+            # Its own receipt is still to come; it will find the effect gone.
+            self._book.remark(older, event, self._note, edit)
+        return register.gone(self._book, name)
+
+    def _take_back(self, name: str, undo: ActionRecord) -> None:
+        """Note on an action what its undo has done."""
+        undone = self._book.action(name)
+        effect = undo.action.outcome.effect
+        partly = effect == outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE
+        if undone is None or State(undone.state) not in ENDED or not (partly or effect in TAKEN_BACK):
+            return
+
+        def edit(action: action_pb2.Action) -> None:
+            action.undone_by = undo.name
+            if not partly:
+                action.outcome.undo = outcome_pb2.UNDO_STATE_DONE
+
+        if not undone.action.undone_by:
+            self._count_undone(undone)
+        undone = replace(undone, effect_time=when(self._receipt.time))
+        undone = self._book.move(undone, Event.UNDONE, self._note, edit)
+        if partly:
+            register.left(self._book, undone, undo)
+        else:
+            register.gone(self._book, name)
+
+    def _count_undone(self, record: ActionRecord) -> None:
+        if record.investigation:
+            self._book.count(record.investigation, {"undone": 1})

@@ -1,0 +1,42 @@
+"""What is known of targets, as the pure policy wants it: read in the transaction that decides by it."""
+
+from collections.abc import Iterable
+
+from quell.executor.v1 import target_report_pb2
+from quell.remediation.v1 import evidence_pb2, remediation_pb2
+
+from quell_actioncenter.domain.records import TargetRecord
+from quell_actioncenter.domain.targets import Device, Facts, device_seen
+from quell_actioncenter.store.tables import EXECUTORS, HOSTS, TARGETS
+from quell_runtime.kinds import device_of, kinds
+from quell_runtime.store import View
+
+GONE = (target_report_pb2.TARGET_STATE_BANNED, target_report_pb2.TARGET_STATE_OFFBOARDED)
+DEVICE_PLANE = "device"
+
+
+def of_request(view: View, remediation: remediation_pb2.Remediation) -> Facts:
+    """Return what a request by hand is judged by."""
+    return _facts(view, {device_of(remediation)} - {""}, {}, ())
+
+
+def of_evidence(view: View, evidence: Iterable[evidence_pb2.Evidence], seen_on: tuple[str, ...]) -> Facts:
+    """Return what evidence is judged by; `seen_on` are the devices of its investigation, as known so far."""
+    evidence = tuple(evidence)
+    hosts = {one.host_name.lower() for one in evidence if one.host_name}
+    view.expect((HOSTS, host) for host in hosts)
+    claims = {host: row.devices for host in hosts if (row := view.get(HOSTS, host))}
+    names = {one.device for one in evidence} | {device for devices in claims.values() for device in devices}
+    return _facts(view, (names | set(map(device_seen, seen_on))) - {""}, claims, seen_on)
+
+
+def _facts(view: View, names: set[str], claims: dict[str, tuple[str, ...]], seen_on: tuple[str, ...]) -> Facts:
+    planes = {kind.plane for kind in kinds().values()} - {DEVICE_PLANE}
+    view.expect([*((TARGETS, name) for name in names), *((EXECUTORS, plane) for plane in planes)])
+    found = [row for name in names if (row := view.get(TARGETS, name)) and row.state not in GONE]
+    offered = {plane: frozenset(told.kinds) for plane in planes if (told := view.get(EXECUTORS, plane))}
+    return Facts({row.name: _device(row) for row in found}, claims, seen_on, offered)
+
+
+def _device(row: TargetRecord) -> Device:
+    return Device(row.name, row.host_names, frozenset(row.kinds))

@@ -1,0 +1,173 @@
+"""What comes up from an executor, a message at a time: each message is one transaction, and acknowledged after it."""
+
+from collections.abc import Sequence
+
+import structlog
+from google.protobuf.message import DecodeError
+from quell.executor.v1 import executor_service_pb2, progress_pb2, target_report_pb2
+from quell.warrant.v1 import effect_report_pb2, seal_pb2
+
+from quell_actioncenter.application import answers, history, register
+from quell_actioncenter.application.answers import OUTCOMES, Executor, chunk_name
+from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.desk import Desk
+from quell_actioncenter.application.knowledge import GONE
+from quell_actioncenter.domain.lifecycle import Event, State
+from quell_actioncenter.domain.records import HostRecord, ItemChunkRecord, TargetRecord
+from quell_actioncenter.signing.proofs import enrolled, opened
+from quell_actioncenter.store.tables import ACTIONS, EFFECTS, HOSTS, ITEM_CHUNKS, TARGETS
+from quell_runtime.kinds import device_of
+from quell_runtime.sealing import SealInvalidError
+
+_log = structlog.get_logger()
+MOST_CHUNKS = 100_000
+BANNED = target_report_pb2.TARGET_STATE_BANNED
+
+
+class Reports:
+    """Handles what one executor reports. Each method returns the ids that are stored by then."""
+
+    def __init__(self, desk: Desk, executor: Executor) -> None:
+        """Handle what this executor says."""
+        self._desk = desk
+        self._executor = executor
+
+    async def receipts(self, sealed: Sequence[seal_pb2.Sealed]) -> list[str]:
+        """Take receipts; what can't even be read is dropped, since nobody could be told that it is stored."""
+        told = {receipt.id: one for one in sealed if (receipt := answers.read(one)) and receipt.id}
+
+        def work(book: Book) -> None:
+            found = [receipt for one in told.values() if (receipt := answers.read(one))]
+            names = {receipt.action for receipt in found} | {name for one in found for name in one.takes_over}
+            book.expect(names)
+            book.expect({record.action.undo_of for name in names if (record := book.action(name))} - {""})
+            records = [record for name in names if (record := book.action(name))]
+            chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
+            book.view.expect(
+                [
+                    *((TARGETS, record.device) for record in records if record.device),
+                    *((EFFECTS, register.name_of(name)) for name in names),
+                    *((ITEM_CHUNKS, name) for name in chunks),
+                ]
+            )
+            for one in told.values():
+                answers.take(book, self._desk.in_force, one, self._executor)
+
+        await self._desk.decide(work, urgent=True)
+        return list(told)
+
+    async def items(self, chunk: executor_service_pb2.ItemChunk) -> list[str]:
+        """Keep some outcomes of items, unless the receipt that they belong to is here already."""
+        name = chunk_name(chunk.action, OUTCOMES, chunk.index)
+
+        def work(book: Book) -> None:
+            record = book.action(chunk.action)
+            if record is not None and not record.receipts and chunk.index < MOST_CHUNKS:
+                book.view.put(ITEM_CHUNKS, ItemChunkRecord(name, chunk.action, OUTCOMES, chunk.index, chunk.body))
+
+        await self._desk.decide(work, [(ACTIONS, chunk.action)], urgent=True)
+        return [chunk.id]
+
+    async def running(self, reports: Sequence[progress_pb2.Progress]) -> None:
+        """Note which actions have begun."""
+
+        def work(book: Book) -> None:
+            names = [report.action for report in reports]
+            book.expect(names)
+            for record in filter(None, map(book.action, names)):
+                if record.state == State.DISPATCHED:
+                    book.move(record, Event.PLAN_JOURNALED, Note(record.device or self._executor.plane))
+
+        await self._desk.decide(work, urgent=True)
+
+    async def effects(self, sealed: Sequence[seal_pb2.Sealed]) -> list[str]:
+        """Take what happened to effects after their receipts."""
+        told = [(report, one) for one in sealed if (report := _effect_report(one))]
+
+        def work(book: Book) -> None:
+            names = [report.action for report, _ in told if report.action]
+            book.expect(names)
+            book.view.expect((EFFECTS, register.name_of(name)) for name in names)
+            for report, one in told:
+                self._effect(book, report, one)
+
+        await self._desk.decide(work, urgent=True)
+        return [report.id for report, _ in told]
+
+    def _effect(self, book: Book, report: effect_report_pb2.EffectReport, sealed: seal_pb2.Sealed) -> None:
+        record = book.action(report.action) if report.action else None
+        device = record.device if record else device_of(report.inherited) if not report.action else ""
+        note = Note(device or self._executor.plane, sealed=sealed)
+        if not self._proven(book, device, sealed) or (report.action and record is None):
+            history.append(book.view, book.now, note.actor, "effect_report_orphaned", report.action or device, sealed)
+        elif record is None:
+            register.inherited(book, report)
+            history.append(book.view, book.now, note.actor, "effect_inherited", device, sealed)
+        else:
+            register.take_report(book, record, report, note)
+
+    def _proven(self, book: Book, device: str, sealed: seal_pb2.Sealed) -> bool:
+        key = answers.key_of(book, device, self._executor)
+        try:
+            return key is not None and bool(opened(sealed, effect_report_pb2.EffectReport, key))
+        except SealInvalidError:
+            return False
+
+    async def targets(self, reports: Sequence[target_report_pb2.TargetReport]) -> dict[str, int]:
+        """Take how targets are, and return the state of each as it is kept now.
+
+        A report without the device's own proof of its key is dropped, and said so in the log.
+        """
+        proven = [report for report in reports if self._is_proven(report)]
+
+        def work(book: Book) -> dict[str, int]:
+            book.view.expect((TARGETS, report.target) for report in proven)
+            book.view.expect((HOSTS, report.host_name.lower()) for report in proven if report.host_name)
+            for report in proven:
+                _target(book, report, self._executor.plane)
+            return {report.target: book.view.need(TARGETS, report.target).state for report in proven}
+
+        return await self._desk.decide(work, urgent=True)
+
+    def _is_proven(self, report: target_report_pb2.TargetReport) -> bool:
+        try:
+            holds = enrolled(report.enrolment).device == report.target
+        except SealInvalidError:
+            holds = False
+        if not holds:
+            _log.warning("target_unproven", target=report.target)
+        return holds
+
+
+def _target(book: Book, report: target_report_pb2.TargetReport, actor: str) -> None:
+    """Keep the newest of a target; what is banned or offboarded stays so."""
+    known = book.view.get(TARGETS, report.target)
+    if known is not None and known.state in GONE:
+        return
+    host = report.host_name.lower()
+    hosts = known.host_names if known else ()
+    if host and host not in hosts:
+        hosts = (*hosts, host)
+        claimed = book.view.get(HOSTS, host)
+        book.view.put(HOSTS, HostRecord(host, (*(claimed.devices if claimed else ()), report.target)))
+    record = TargetRecord(
+        name=report.target,
+        report=report,
+        state=report.state,
+        identity_key=enrolled(report.enrolment).identity_key,
+        host_names=hosts,
+        kinds=tuple(kind.name for kind in report.kinds if not kind.missing),
+    )
+    book.view.put(TARGETS, record)
+    if known is None:
+        history.append(book.view, book.now, actor, "target_enrolled", report.target, report.enrolment)
+    if report.state in GONE:
+        event = "target_banned" if report.state == BANNED else "target_offboarded"
+        history.append(book.view, book.now, actor, event, report.target)
+
+
+def _effect_report(sealed: seal_pb2.Sealed) -> effect_report_pb2.EffectReport | None:
+    try:
+        return effect_report_pb2.EffectReport.FromString(sealed.body)
+    except DecodeError:
+        return None
