@@ -87,4 +87,4 @@ def _due(book: Book, record: ActionRecord) -> None:
         book.move(record, Event.DECISION_EXPIRED, Note(CENTER, "Nobody decided in time."))
     else:
         ends = when(record.action.decision_expire_time).isoformat(timespec="minutes")
-        book.remark(record, "decision_warned", Note(CENTER, f"Nobody has decided; it expires at {ends}."))
+        book.move(record, Event.DECISION_DUE, Note(CENTER, f"Nobody has decided; it expires at {ends}."))

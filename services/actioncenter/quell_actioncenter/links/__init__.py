@@ -1,0 +1,1 @@
+"""How executors are reached: the client's side of `ExecutorService.Work`."""
