@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
+import structlog
+
 from quell_runtime.errors import FullError
 from quell_runtime.seams import Point, nowhere
 from quell_runtime.store.connection import Connection, Query, Statement
 from quell_runtime.store.table import SqlValue, Table
 
+_log = structlog.get_logger()
 T = TypeVar("T")
 R = TypeVar("R")
 Key = str | int
@@ -197,7 +200,10 @@ class Store:
         self._point(f"{self._name}.committed")
         changes = [Change(table, key, group.before.get((table, key)), after) for (table, key), after in changed.items()]
         for listener in tuple(self._listeners):
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception:  # noqa: BLE001 - it is stored: neither callers nor other listeners may hear that it failed
+                _log.exception("store_listener_failed", store=self._name)
 
     async def _decide(self, group: _Group) -> None:
         """Open the transaction and run every decision, reading what they look at until none lacks a row."""
