@@ -1,6 +1,7 @@
 """Our processes as children: started in order, restarted when they die, drained in reverse order, never orphaned."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -97,6 +98,8 @@ class Child:
         except TimeoutError:
             line = b""
         if line.strip() != b"ready":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), RESTART_AFTER)
             raise StartFailedError(f"{self.name} did not start: {self._last_words()}")
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import click
 from quell.actioncenter.v1 import (
@@ -21,7 +22,7 @@ PENDING = "state = PENDING_APPROVAL"
 HELD = "state = HELD"
 UNFINISHED = action_pb2.ACTION_STATE_RUNNING
 WELL = {action_pb2.ACTION_STATE_SUCCEEDED, action_pb2.ACTION_STATE_NOT_NEEDED}
-Stub = action_service_pb2_grpc.ActionServiceAsyncStub
+Stub: TypeAlias = "action_service_pb2_grpc.ActionServiceAsyncStub"
 
 
 def _stub(connection: Connection) -> Stub:

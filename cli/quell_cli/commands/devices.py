@@ -10,7 +10,7 @@ from quell_cli.connection import Connection
 from quell_cli.session import TIMEOUT, Session
 
 
-def _stub(connection: Connection) -> fleet_service_pb2_grpc.FleetServiceAsyncStub:
+def _stub(connection: Connection) -> "fleet_service_pb2_grpc.FleetServiceAsyncStub":
     return connection.stub("device", fleet_service_pb2_grpc.FleetServiceStub)
 
 

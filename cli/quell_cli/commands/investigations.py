@@ -1,7 +1,7 @@
 """Investigations: submit one, see what came of it."""
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import click
 from google.protobuf.json_format import ParseDict, ParseError
@@ -13,7 +13,7 @@ from quell_cli.deployment import DETECTOR
 from quell_cli.session import TIMEOUT, Session, one_line
 
 BATCH = 500
-Stub = investigation_service_pb2_grpc.InvestigationServiceAsyncStub
+Stub: TypeAlias = "investigation_service_pb2_grpc.InvestigationServiceAsyncStub"
 
 
 def stub_of(connection: Connection) -> Stub:

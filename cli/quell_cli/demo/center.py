@@ -41,7 +41,7 @@ class Center:
         self._detector = detector
         self._people = {"ann": ann, "bob": bob}
 
-    def actions(self, person: str) -> action_service_pb2_grpc.ActionServiceAsyncStub:
+    def actions(self, person: str) -> "action_service_pb2_grpc.ActionServiceAsyncStub":
         """Return ActionService as a person."""
         return self._people[person].stub("actioncenter", action_service_pb2_grpc.ActionServiceStub)
 
