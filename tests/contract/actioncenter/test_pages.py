@@ -55,7 +55,9 @@ async def all_of(store: Store, wanted: Listing[ActionRecord], size: int) -> list
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, COUNT - 1, COUNT, COUNT + 1])
-@pytest.mark.parametrize(("order", "back"), [("", True), ("create_time", False), ("create_time asc", False)])
+@pytest.mark.parametrize(
+    ("order", "back"), [("", True), ("create_time asc", False), ("name", False), ("name desc", True)]
+)
 async def test_the_pages_are_the_list(store: Store, size: int, order: str, *, back: bool) -> None:
     """Whatever the size of the pages, ties in time and all."""
     names = [name_of(number) for number in range(COUNT)]
@@ -93,7 +95,7 @@ async def test_a_token_is_of_its_list_only(store: Store) -> None:
 )
 def test_an_order_without_an_index_is_refused_and_says_which_there_are(order: str) -> None:
     """No list is sorted on reading."""
-    with pytest.raises(OrderInvalidError, match="one of create_time, then asc or desc"):
+    with pytest.raises(OrderInvalidError, match="one of name, create_time, then asc or desc"):
         listing(order=order)
 
 
@@ -111,6 +113,9 @@ def test_the_size_of_a_page() -> None:
         ("state = PENDING_APPROVAL", "actions_by_state"),
         ("kind = block_url", "actions_by_kind"),
         ("investigation = investigations/xdr.1", "actions_by_investigation"),
+        ("device = devices/x AND state = SUCCEEDED", "actions_by_device"),
+        ("kind = block_url AND investigation = investigations/xdr.1", "actions_by_investigation"),
+        ("kind = block_url AND state = HELD", "actions_by_state"),
     ],
 )
 async def test_a_page_reads_an_index_and_sorts_nothing(store: Store, text: str, index: str, *, deep: bool) -> None:

@@ -59,8 +59,8 @@ def _flag(text: str) -> int:
 
 
 def text(column: str, get: Callable[[R], str | None] | None = None, *, ordered_by: bool = False) -> Field[R]:
-    """Return a field of words, compared as a whole."""
-    return Field(column, _word, get or _attribute(column), EQUALITY, ordered_by)
+    """Return a field of words, in the order of their code points."""
+    return Field(column, _word, get or _attribute(column), COMPARISON, ordered_by)
 
 
 def time(column: str, *, ordered_by: bool = False) -> Field[Any]:

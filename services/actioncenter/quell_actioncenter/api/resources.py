@@ -1,4 +1,4 @@
-"""The fields of each resource that lists and watches can be filtered and ordered by; `docs/` and errors name these."""
+"""The fields of each resource that lists and watches can be filtered and ordered by; refusals name them."""
 
 from collections.abc import Mapping
 
@@ -35,7 +35,7 @@ NO_ACTION_REASON = names_of(investigation_pb2.NoActionReason.DESCRIPTOR, "NO_ACT
 VERDICT = names_of(verdict_pb2.Verdict.DESCRIPTOR, "VERDICT_")
 
 ACTION: Mapping[str, Field[ActionRecord]] = {
-    "name": text("name"),
+    "name": text("name", ordered_by=True),
     "state": choice("state", ACTION_STATE),
     "kind": choice("kind", tuple(kinds())),
     "plane": choice("plane", ("device", "email")),
@@ -47,7 +47,7 @@ ACTION: Mapping[str, Field[ActionRecord]] = {
 }
 
 INVESTIGATION: Mapping[str, Field[InvestigationRecord]] = {
-    "name": text("name"),
+    "name": text("name", ordered_by=True),
     "state": choice("state", INVESTIGATION_STATE),
     "detector": text("detector"),
     "create_time": time("create_time", ordered_by=True),
@@ -64,7 +64,7 @@ EVIDENCE_OF: Field[EvidenceRecord] = text("investigation")
 EVIDENCE_NUMBER: Field[EvidenceRecord] = count("number", ordered_by=True)
 
 EFFECT: Mapping[str, Field[EffectRecord]] = {
-    "name": text("name"),
+    "name": text("name", ordered_by=True),
     "kind": choice("kind", tuple(kinds())),
     "state": choice("state", EFFECT_STATE),
     "device": text("device"),

@@ -173,7 +173,7 @@ CREATE INDEX actions_pending ON actions (create_time, name) WHERE state IN (1, 2
 CREATE INDEX actions_live ON actions (device, name) WHERE state < 7;
 CREATE INDEX actions_by_state ON actions (state, create_time, name);
 CREATE INDEX actions_by_investigation ON actions (investigation, create_time, name);
-CREATE INDEX actions_by_device ON actions (device, create_time, name) WHERE device != '';
+CREATE INDEX actions_by_device ON actions (device, create_time, name);
 CREATE INDEX actions_by_kind ON actions (kind, create_time, name);
 CREATE INDEX actions_by_event ON actions (last_event);
 CREATE INDEX actions_due ON actions (due_time) WHERE due_time IS NOT NULL;
