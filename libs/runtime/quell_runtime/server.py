@@ -16,9 +16,8 @@ import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from quell_runtime import metrics, tls
+from quell_runtime import metrics, reflection, tls
 from quell_runtime.config import Listener, Loopback, ServerTls, Settings
 from quell_runtime.errors import NotServedError, PortTakenError
 from quell_runtime.interceptors.access import Access, Enrolment, Gate, LocalHealth
@@ -126,7 +125,7 @@ class Server:
 
         """
         if isinstance(self._listener, Listener):
-            reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+            reflection.add(self._names, self._server)
         self.port = self._listen(str(self._listener.listen))
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
