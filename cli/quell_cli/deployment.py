@@ -149,6 +149,7 @@ def _api(folder: Folder, ports: Ports, name: str) -> str:
 deployment = "{DEPLOYMENT}"
 data = "{folder.root / name}"
 people = "{folder.config("people")}"
+drain_s = 0  # nobody balances load over one machine: an end need not be announced
 
 [api]
 listen = "{ports.at(name)}"
