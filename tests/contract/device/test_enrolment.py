@@ -56,7 +56,7 @@ async def test_of_fifty_at_once_with_two_keys_only_one_key_gets_in(house: House)
 
     async def enrol(token: Token) -> agent_service_pb2.EnrolResponse:
         async with house.enrolling() as stub:
-            return await stub.Enrol(token.request(), timeout=30)
+            return await stub.Enrol(token.request(), timeout=60, wait_for_ready=True)
 
     answers = await asyncio.gather(*(enrol(two[turn % 2]) for turn in range(50)), return_exceptions=True)
     outcome = Counter(
