@@ -101,9 +101,11 @@ def main(arguments: list[str]) -> int:
         case ["--image", path]:
             image(Path(path))
         case []:
-            shutil.rmtree(GENERATED, ignore_errors=True)
-            GENERATED.mkdir(parents=True)
-            generate(GENERATED)
+            with tempfile.TemporaryDirectory(dir=PROTOS) as scratch:
+                generate(Path(scratch))
+                shutil.rmtree(GENERATED, ignore_errors=True)
+                GENERATED.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(scratch, GENERATED)
         case _:
             print("usage: generate.py [--check | --image PATH]")
             return 2
