@@ -5,6 +5,7 @@ nothing and fails if the committed code is not what the contracts say.
 """
 
 import filecmp
+import os
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,9 @@ def contracts() -> list[str]:
 def protoc(descriptors: Path, *arguments: str) -> None:
     """Run the protocol compiler that comes with grpcio-tools."""
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--descriptor_set_in={descriptors}", f"-I{PROTOS}"]
-    subprocess.run([*command, f"-I{WELL_KNOWN}", *arguments], check=True)  # noqa: S603 - our own arguments
+    # The compiler finds its plugins by PATH; ours lie beside this Python.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run([*command, f"-I{WELL_KNOWN}", *arguments], check=True, env=environment)  # noqa: S603
 
 
 def generate(target: Path) -> None:
