@@ -147,9 +147,7 @@ class Executor:
         replaced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         session = Session(transport, self._key)
         self._session, self._replaced = session, replaced
-        await transport.send(self._hello())
-        session.send(await self._journal.unsent())
-        self._spawn(self._inspection.report())
+        await self._say_all(session)
         tasks = [asyncio.create_task(session.pump()), asyncio.create_task(self._listen(session, down))]
         try:
             done, _ = await asyncio.wait([*tasks, replaced], return_when=asyncio.FIRST_COMPLETED)
@@ -162,6 +160,12 @@ class Executor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _say_all(self, session: Session) -> None:
+        """Begin: who we are, what is not stored yet, how what is in force is now."""
+        session.greet(self._hello())
+        session.send(await self._journal.unsent())
+        self._spawn(self._inspection.report())
 
     def _hello(self) -> executor_service_pb2.WorkResponse:
         offered = [target_report_pb2.Kind(name=name) for name in self._kit.offers]
@@ -184,6 +188,10 @@ class Executor:
 
     async def _hear(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
         match request.WhichOneof("message"):
+            case "hello":
+                # A router's stream outlives the centre's: its hello begins the conversation anew.
+                await self._meet(request)
+                await self._say_all(session)
             case "key_set":
                 await self._journal.learn_key_set(request.key_set)
             case "freeze":

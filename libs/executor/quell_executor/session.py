@@ -24,11 +24,17 @@ class Session:
         """Take the transport, and the identity key that seals."""
         self._transport = transport
         self._key = key
+        self._hello: Up | None = None
         self._accepted: list[str] = []
         self._plans: list[plan_pb2.PlanAnswer] = []
         self._progress: dict[str, progress_pb2.Progress] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._wake = asyncio.Event()
+
+    def greet(self, hello: Up) -> None:
+        """Say who we are, before everything else."""
+        self._hello = hello
+        self._wake.set()
 
     def accept(self, actions: Iterable[str]) -> None:
         """Say that warrants are journaled."""
@@ -71,6 +77,9 @@ class Session:
 
     def _next(self) -> Up | None:
         """Return the next message, or None if there is nothing to say. Receipts overtake progress."""
+        if self._hello:
+            hello, self._hello = self._hello, None
+            return hello
         if self._accepted:
             batch, self._accepted = self._accepted[:MOST_ITEMS], self._accepted[MOST_ITEMS:]
             return Up(accepted=executor_service_pb2.Accepted(actions=batch))
