@@ -8,14 +8,21 @@ from google.protobuf.message import Message
 from grpc import StatusCode as Code
 from quell.actioncenter.v1 import action_pb2, action_service_pb2
 from quell.remediation.v1 import device_pb2, email_pb2, remediation_pb2, target_pb2
-from quell.warrant.v1 import approval_pb2, seal_pb2
+from quell.warrant.v1 import approval_pb2
 
 from center_requests import Center, approval, block, create, delete, new, rejection, retry, undo
+from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp
-from refusals import always, refuses
+from refusals import always, every_host_excluded, executor_away, kind_lacking, refuses
 
 NOBODY = f"actions/{uuid.UUID(int=0)}"
 NONSENSE = "x"
+NO_DEVICE = "devices/" + "a" * 26
+
+
+def restrict(device: str) -> remediation_pb2.Remediation:
+    """Return what restricts a device."""
+    return remediation_pb2.Remediation(restrict_code_execution=device_pb2.RestrictCodeExecution(device=device))
 
 
 @refuses("CreateAction", Code.ALREADY_EXISTS, "ACTION_ID_TAKEN")
@@ -56,12 +63,27 @@ async def for_a_stranger(_center: Center) -> Message:
     return create(block(""), on_behalf_of="mallory")
 
 
+def preview(remediation: remediation_pb2.Remediation) -> Message:
+    """Return a request to see what a remediation would do."""
+    return action_service_pb2.PreviewActionRequest(remediation=remediation)
+
+
+always(
+    "CreateAction",
+    Code.NOT_FOUND,
+    "INVESTIGATION_UNKNOWN",
+    create(block(""), investigation="investigations/xdr.nowhere"),
+)
 always("CreateAction", Code.FAILED_PRECONDITION, "POLICY_FORBIDS", create(block("quell")))
 always(
     "CreateAction",
     Code.FAILED_PRECONDITION,
     "TARGET_UNRESOLVED",
-    create(remediation_pb2.Remediation(isolate_device=device_pb2.IsolateDevice(device="devices/" + "a" * 26))),
+    create(
+        remediation_pb2.Remediation(
+            restrict_code_execution=device_pb2.RestrictCodeExecution(device="devices/" + "a" * 26)
+        )
+    ),
 )
 always(
     "CreateAction",
@@ -92,15 +114,10 @@ always(
 
 always("PreviewAction", Code.NOT_FOUND, "ACTION_UNKNOWN", action_service_pb2.PreviewActionRequest(name=NOBODY))
 always("PreviewAction", Code.NOT_FOUND, "ACTION_UNKNOWN", action_service_pb2.PreviewActionRequest(undo_of=NOBODY))
-always(
-    "PreviewAction",
-    Code.FAILED_PRECONDITION,
-    "PLAN_REFUSED",
-    action_service_pb2.PreviewActionRequest(remediation=block("refused")),
-)
+always("PreviewAction", Code.FAILED_PRECONDITION, "PLAN_REFUSED", preview(block("refused")))
 
 
-@refuses("PreviewAction", Code.UNAVAILABLE, "EXECUTOR_AWAY", away=True)
+@refuses("PreviewAction", Code.UNAVAILABLE, "EXECUTOR_AWAY", meanwhile=executor_away)
 async def of_a_cluster_that_nobody_can_resolve(_center: Center) -> Message:
     """Its executor is away."""
     return action_service_pb2.PreviewActionRequest(remediation=delete("Invoice"))
@@ -124,6 +141,18 @@ async def of_the_undo_of_the_older(center: Center) -> Message:
     older = await center.ended("taken-over-preview")
     await center.ended("taken-over-preview")
     return action_service_pb2.PreviewActionRequest(undo_of=older.name)
+
+
+always("PreviewAction", Code.FAILED_PRECONDITION, "POLICY_FORBIDS", preview(block("quell")))
+always("PreviewAction", Code.FAILED_PRECONDITION, "TARGET_UNRESOLVED", preview(restrict(NO_DEVICE)))
+
+
+@refuses("PreviewAction", Code.FAILED_PRECONDITION, "UNDO_OPEN")
+async def of_a_second_undo(center: Center) -> Message:
+    """Somebody else's undo of it waits for approval."""
+    action = await center.ended("")
+    await center.ask("rita", "UndoAction", undo(action.name))
+    return action_service_pb2.PreviewActionRequest(undo_of=action.name)
 
 
 always("GetAction", Code.NOT_FOUND, "ACTION_UNKNOWN", action_service_pb2.GetActionRequest(name=NOBODY))
@@ -163,10 +192,10 @@ async def a_cluster_that_was_not_looked_at(center: Center) -> Message:
 
 @refuses("ApproveAction", Code.FAILED_PRECONDITION, "SEAL_INVALID", "bob")
 async def with_a_seal_that_does_not_hold(center: Center) -> Message:
-    """Anybody could have made it."""
+    """It is under a key that nobody knows."""
     action = await center.create(delete("Invoice 2"))
-    body = approval_pb2.Approval().SerializeToString()
-    return approval(action, approval=seal_pb2.Sealed(body=body))
+    (sealed,) = SealKey(bytes(32)).seal(approval_pb2.Approval.DESCRIPTOR.full_name, [b"x"])
+    return approval(action, approval=sealed)
 
 
 @refuses("ApproveAction", Code.ABORTED, "ACTION_CHANGED", "bob")
@@ -269,6 +298,18 @@ always("RetryAction", Code.NOT_FOUND, "ACTION_UNKNOWN", retry(NOBODY))
 async def what_still_waits(center: Center) -> Message:
     """It has not failed."""
     return retry((await center.create(block(""))).name)
+
+
+@refuses("RetryAction", Code.FAILED_PRECONDITION, "EXECUTOR_LACKS_KIND", meanwhile=kind_lacking)
+async def what_nobody_offers_any_more(center: Center) -> Message:
+    """The executor has lost the kind."""
+    return retry((await center.ended("vain")).name)
+
+
+@refuses("RetryAction", Code.FAILED_PRECONDITION, "POLICY_FORBIDS", meanwhile=every_host_excluded)
+async def what_the_policy_forbids_by_now(center: Center) -> Message:
+    """It is decided anew."""
+    return retry((await center.ended("vain")).name)
 
 
 @refuses("RetryAction", Code.ALREADY_EXISTS, "ACTION_ID_TAKEN")

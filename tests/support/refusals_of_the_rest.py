@@ -72,6 +72,12 @@ async def frozen(center: Center, freeze_id: str = "") -> int:
     return epoch
 
 
+always(
+    "Freeze",
+    Code.INVALID_ARGUMENT,
+    "KIND_UNKNOWN",
+    control_service_pb2.FreezeRequest(freeze_id=new(), comment="x", kinds=["make_coffee"]),
+)
 always("Unfreeze", Code.FAILED_PRECONDITION, "NOT_FROZEN", unfreeze(1))
 
 

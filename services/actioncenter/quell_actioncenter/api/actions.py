@@ -12,9 +12,9 @@ from quell_actioncenter.api.watching import watching
 from quell_actioncenter.application.actions import Actions
 from quell_actioncenter.application.history import action_event_of
 from quell_actioncenter.domain.errors import ActionUnknownError
-from quell_actioncenter.domain.records import ActionRecord, EventRecord
+from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, EVENTS
-from quell_runtime.listing.filters import Filter, parse
+from quell_runtime.listing.filters import parse
 from quell_runtime.listing.paging import Listing, Order, order_of, size_of
 from quell_runtime.people import People
 from quell_runtime.store import Store
@@ -132,7 +132,7 @@ class ActionServicer(ActionServiceServicer):
     ) -> messages.ListActionEventsResponse:
         """Return a page of its history."""
         found = await self._known(request.name)
-        wanted = Filter[EventRecord]().narrowed(resources.ENTRY["resource"], found.name)
+        wanted = parse("", resources.ENTRY).narrowed(resources.ENTRY["resource"], found.name)
         listing = Listing(EVENTS, wanted, Order((resources.ENTRY["number"],), descending=False))
         size = size_of(request.page_size, resources.PAGE_OF_PARTS)
         records, token = await listing.page(self._store, size, request.page_token)

@@ -128,6 +128,7 @@ class ActionServiceServicer:
         Errors:
         INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
         REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+        NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
         ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
         FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
         TARGET_UNRESOLVED: there is no such device or mailbox.
@@ -146,7 +147,8 @@ class ActionServiceServicer:
         Errors:
         NOT_FOUND            ACTION_UNKNOWN.
         FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
-        ACTION_NOT_UNDOABLE, NOT_THE_NEWEST: as UndoAction.
+        ACTION_NOT_UNDOABLE, NOT_THE_NEWEST, UNDO_OPEN: as UndoAction.
+        TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
         PLAN_REFUSED: the executor says that it can't be done; metadata has its reason.
         UNAVAILABLE          EXECUTOR_AWAY: a cluster can't be resolved now.
         """
@@ -272,6 +274,7 @@ class ActionServiceServicer:
         Errors:
         NOT_FOUND            ACTION_UNKNOWN.
         FAILED_PRECONDITION  ACTION_NOT_RETRYABLE: it is in another state; metadata says which.
+        EXECUTOR_LACKS_KIND, TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
         ALREADY_EXISTS       ACTION_ID_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -47,6 +47,7 @@ class ActionServiceStub:
     Errors:
       INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                            REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+      NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
       ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
       FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
                            TARGET_UNRESOLVED: there is no such device or mailbox.
@@ -61,7 +62,8 @@ class ActionServiceStub:
     Errors:
       NOT_FOUND            ACTION_UNKNOWN.
       FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
-                           ACTION_NOT_UNDOABLE, NOT_THE_NEWEST: as UndoAction.
+                           ACTION_NOT_UNDOABLE, NOT_THE_NEWEST, UNDO_OPEN: as UndoAction.
+                           TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
                            PLAN_REFUSED: the executor says that it can't be done; metadata has its reason.
       UNAVAILABLE          EXECUTOR_AWAY: a cluster can't be resolved now.
     """
@@ -151,6 +153,7 @@ class ActionServiceStub:
     Errors:
       NOT_FOUND            ACTION_UNKNOWN.
       FAILED_PRECONDITION  ACTION_NOT_RETRYABLE: it is in another state; metadata says which.
+                           EXECUTOR_LACKS_KIND, TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
       ALREADY_EXISTS       ACTION_ID_TAKEN.
     """
     WriteOffAction: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.WriteOffActionRequest, _action_service_pb2.WriteOffActionResponse]
@@ -198,6 +201,7 @@ class ActionServiceAsyncStub(ActionServiceStub):
     Errors:
       INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                            REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+      NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
       ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
       FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
                            TARGET_UNRESOLVED: there is no such device or mailbox.
@@ -212,7 +216,8 @@ class ActionServiceAsyncStub(ActionServiceStub):
     Errors:
       NOT_FOUND            ACTION_UNKNOWN.
       FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
-                           ACTION_NOT_UNDOABLE, NOT_THE_NEWEST: as UndoAction.
+                           ACTION_NOT_UNDOABLE, NOT_THE_NEWEST, UNDO_OPEN: as UndoAction.
+                           TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
                            PLAN_REFUSED: the executor says that it can't be done; metadata has its reason.
       UNAVAILABLE          EXECUTOR_AWAY: a cluster can't be resolved now.
     """
@@ -302,6 +307,7 @@ class ActionServiceAsyncStub(ActionServiceStub):
     Errors:
       NOT_FOUND            ACTION_UNKNOWN.
       FAILED_PRECONDITION  ACTION_NOT_RETRYABLE: it is in another state; metadata says which.
+                           EXECUTOR_LACKS_KIND, TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
       ALREADY_EXISTS       ACTION_ID_TAKEN.
     """
     WriteOffAction: _aio.UnaryUnaryMultiCallable[_action_service_pb2.WriteOffActionRequest, _action_service_pb2.WriteOffActionResponse]  # type: ignore[assignment]
@@ -352,6 +358,7 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                                REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+          NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
           ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
           FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
                                TARGET_UNRESOLVED: there is no such device or mailbox.
@@ -372,7 +379,8 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           NOT_FOUND            ACTION_UNKNOWN.
           FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
-                               ACTION_NOT_UNDOABLE, NOT_THE_NEWEST: as UndoAction.
+                               ACTION_NOT_UNDOABLE, NOT_THE_NEWEST, UNDO_OPEN: as UndoAction.
+                               TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
                                PLAN_REFUSED: the executor says that it can't be done; metadata has its reason.
           UNAVAILABLE          EXECUTOR_AWAY: a cluster can't be resolved now.
         """
@@ -516,6 +524,7 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           NOT_FOUND            ACTION_UNKNOWN.
           FAILED_PRECONDITION  ACTION_NOT_RETRYABLE: it is in another state; metadata says which.
+                               EXECUTOR_LACKS_KIND, TARGET_UNRESOLVED, POLICY_FORBIDS: as CreateAction.
           ALREADY_EXISTS       ACTION_ID_TAKEN.
         """
 

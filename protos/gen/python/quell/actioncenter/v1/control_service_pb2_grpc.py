@@ -67,6 +67,7 @@ class ControlServiceServicer:
         State: any. Unfreeze lifts it.
         Retry: safe with the same id.
         Errors:
+        INVALID_ARGUMENT     KIND_UNKNOWN: there is no such kind.
         ALREADY_EXISTS       FREEZE_ID_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,6 +39,7 @@ class ControlServiceStub:
     State: any. Unfreeze lifts it.
     Retry: safe with the same id.
     Errors:
+      INVALID_ARGUMENT     KIND_UNKNOWN: there is no such kind.
       ALREADY_EXISTS       FREEZE_ID_TAKEN.
     """
     Unfreeze: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.UnfreezeRequest, _control_service_pb2.UnfreezeResponse]
@@ -73,6 +74,7 @@ class ControlServiceAsyncStub(ControlServiceStub):
     State: any. Unfreeze lifts it.
     Retry: safe with the same id.
     Errors:
+      INVALID_ARGUMENT     KIND_UNKNOWN: there is no such kind.
       ALREADY_EXISTS       FREEZE_ID_TAKEN.
     """
     Unfreeze: _aio.UnaryUnaryMultiCallable[_control_service_pb2.UnfreezeRequest, _control_service_pb2.UnfreezeResponse]  # type: ignore[assignment]
@@ -110,6 +112,7 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         State: any. Unfreeze lifts it.
         Retry: safe with the same id.
         Errors:
+          INVALID_ARGUMENT     KIND_UNKNOWN: there is no such kind.
           ALREADY_EXISTS       FREEZE_ID_TAKEN.
         """
 

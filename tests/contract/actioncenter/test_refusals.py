@@ -1,0 +1,71 @@
+"""Every RPC's table of refusals: exact code and reason, nothing stored, nothing done; and it is what the contract says.
+
+A line of the table is a scenario: what happens before, and the request that is refused.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+
+import refusals_of_actions
+import refusals_of_investigations
+import refusals_of_the_rest
+from center_house import House, grpc_add_to_server, grpc_servicer, grpc_stub_cls, house
+from center_requests import SOON, Center
+from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
+from promised_errors import promised
+from quell_runtime import client
+from refusals import TABLE, Refusal
+
+__all__ = [
+    "aio_stub",
+    "deployment",
+    "grpc_add_to_server",
+    "grpc_addr",
+    "grpc_create_channel",
+    "grpc_server",
+    "grpc_service",
+    "grpc_servicer",
+    "grpc_stub_cls",
+    "house",
+    "refusals_of_actions",
+    "refusals_of_investigations",
+    "refusals_of_the_rest",
+]
+
+UNSERVED = {
+    ("ApproveAction", "FAILED_PRECONDITION", "SEAL_REQUIRED"): "no policy can ask for own keys yet",
+    ("RetryAction", "FAILED_PRECONDITION", "TARGET_UNRESOLVED"): "it takes a device that has left",
+    ("UpdatePolicy", "INVALID_ARGUMENT", "POLICY_INVALID"): "UpdatePolicy is not served yet",
+    ("UpdatePolicy", "ABORTED", "POLICY_CHANGED"): "UpdatePolicy is not served yet",
+    ("TestPolicy", "INVALID_ARGUMENT", "POLICY_INVALID"): "TestPolicy is not served yet",
+    ("TestPolicy", "INVALID_ARGUMENT", "FILTER_INVALID"): "TestPolicy is not served yet",
+}
+
+
+@pytest.mark.parametrize("refusal", TABLE, ids=str)
+async def test_what_is_refused_says_why_and_changes_nothing(
+    aio_stub: Callable[[str], Any], house: House, refusal: Refusal
+) -> None:
+    """The exact code and reason; what is kept, and the world, are as before."""
+    request = await refusal.scenario(Center(aio_stub))
+    async with refusal.meanwhile(house):
+        before = house.kept(), set(house.mail.changed)
+        call = getattr(aio_stub(refusal.who), refusal.method)(request, timeout=SOON)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await (call if hasattr(call, "__await__") else call.read())
+        after = house.kept(), set(house.mail.changed)
+    problem = client.problem(refused.value)
+    assert (problem.code, problem.reason) == (refusal.code, refusal.reason), problem
+    assert not refusal.field or refusal.field in [name for name, _ in problem.violations], problem
+    assert after == before
+
+
+def test_the_table_is_what_the_contract_says() -> None:
+    """Each reason of the `Errors:` lines is provoked, but for what is not served yet; and no other is answered."""
+    of_every_rpc = {"FIELD_INVALID", "INVALID", "NOT_SERVED_YET"}
+    provoked = {(each.method, each.code.name, each.reason) for each in TABLE if each.reason not in of_every_rpc}
+    assert provoked | UNSERVED.keys() == promised("actioncenter/v1")
+    assert not provoked & UNSERVED.keys()
