@@ -26,8 +26,8 @@ from quell_runtime.people import People
 from quell_runtime.program import ready
 from quell_runtime.seams import Clock, SystemClock
 
-ANY_OLD = timedelta(hours=1)
-"""How old a connection may grow; a quarter of the certificate's life if that is less (gRPC never looks again)."""
+AGE = timedelta(hours=1)
+"""How old a connection may grow; a quarter of a certificate's life if that is less, as gRPC never looks again."""
 GRACE = timedelta(seconds=60)
 """How long calls go on after that: as long as a unary call can take. Streams are cut then, and resumed."""
 SETTLE_S = 5.0
@@ -47,6 +47,8 @@ class Limits:
     connections: int
     calls_per_caller: int
     """How many calls one identity may have under way, over all its connections."""
+    age: timedelta = AGE
+    """How old a connection may grow: a quarter of its callers' certificates' life at most."""
     pending: int = 4096
     """How many calls may wait to be looked at; at gRPC's default thousands that come at once hang."""
 
@@ -101,7 +103,9 @@ class Server:
         elif isinstance(listener, ServerTls):
             gate = Enrolment()
         self._shell = Shell(gate, limits.calls_per_caller)
-        age = min(ANY_OLD, tls.life(listener.certificate) / 4) if isinstance(listener, ServerTls) else ANY_OLD
+        age = limits.age
+        if isinstance(listener, ServerTls):
+            age = min(age, tls.life(listener.certificate) / 4)
         self._server = grpc.aio.server(interceptors=[self._shell], options=_options(limits, age))
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [health.SERVICE_NAME]

@@ -273,3 +273,44 @@ async def test_one_caller_has_a_quota_of_its_own(deployment: Deployment) -> None
             return True
 
         await eventually(served_again, bool)
+
+
+async def test_calls_go_on_while_connections_grow_too_old(deployment: Deployment) -> None:
+    """A connection ends in time for its certificate to be looked at again; no call is lost by it."""
+    limits = replace(API, age=timedelta(milliseconds=200))
+    own = Server(deployment.listener("email"), limits, deployment.name, People(deployment.people))
+    async with served(deployment, own) as server, deployment.channel(server.port, "ann", "email") as channel:
+        stub = url_service_pb2_grpc.UrlServiceStub(channel)
+        end = asyncio.get_running_loop().time() + 1.5
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.gather(*(stub.CheckUrl(ASKED, timeout=5) for _ in range(8)))
+
+
+async def test_a_stream_that_its_caller_leaves_is_put_away_at_once(deployment: Deployment) -> None:
+    """What the servicer has to let go of is let go of."""
+    left = asyncio.Event()
+
+    class Leaving(Urls):
+        """Notes that a stream is over."""
+
+        async def StreamCheckUrls(  # noqa: N802 - the contract's
+            self, request_iterator: AsyncIterator[url_service_pb2.StreamCheckUrlsRequest], context: object
+        ) -> AsyncIterator[url_service_pb2.StreamCheckUrlsResponse]:
+            try:
+                async for answer in super().StreamCheckUrls(request_iterator, context):
+                    yield answer
+            finally:
+                left.set()
+
+    server = deployment.server("email")
+    server.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, Leaving())
+    await server.start()
+    try:
+        async with deployment.channel(server.port, "ann", "email") as channel:
+            stream = url_service_pb2_grpc.UrlServiceStub(channel).StreamCheckUrls()
+            await stream.write(url_service_pb2.StreamCheckUrlsRequest(url="ok"))
+            await stream.read()
+            stream.cancel()
+            await asyncio.wait_for(left.wait(), 5)
+    finally:
+        await server.drain(settle_s=0, grace_s=0)

@@ -83,7 +83,13 @@ def test_fields_are_named_by_their_path_and_no_answer_outgrows_its_metadata() ->
     status = outcome.status_of(refusal.value)
     _, bad = details(status)
     assert "evidence[1].file.sha256" in {each.field for each in bad.field_violations}
-    assert status.ByteSize() < 8000
+    assert status.ByteSize() < 6000
+
+
+def test_a_long_error_is_cut_to_what_an_answer_holds() -> None:
+    """Else the caller would be told of too much metadata, and not of the error."""
+    status = outcome.status_of(errors.InvalidError("m" * 100_000, "f" * 100_000, fact="x" * 100_000))
+    assert status.ByteSize() < 4000
 
 
 def test_the_path_of_every_form_of_field_is_as_people_write_it() -> None:

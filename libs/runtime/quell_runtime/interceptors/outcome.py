@@ -12,9 +12,11 @@ from grpc_status import rpc_status
 
 from quell_runtime import errors
 from quell_runtime.interceptors.call import Call
-from quell_runtime.interceptors.validation import FieldsInvalidError
+from quell_runtime.interceptors.validation import LONGEST, FieldsInvalidError
 
 DOMAIN = "quell"
+LONGEST_MESSAGE = 1000
+LONGEST_FACT = 200
 CODES: Mapping[type[errors.QuellError], grpc.StatusCode] = {
     errors.InvalidError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnknownError: grpc.StatusCode.NOT_FOUND,
@@ -53,7 +55,7 @@ def _told(error: errors.QuellError) -> status_pb2.Status:
         details.append(error_details_pb2.BadRequest(field_violations=error.violations))
     elif isinstance(error, errors.InvalidError) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message, reason=error.reason
+            field=error.field[:LONGEST], description=error.message[:LONGEST], reason=error.reason
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     _log.info("rpc_refused", code=code.name, reason=error.reason, message=error.message, **_prefixed(error.metadata))
@@ -67,12 +69,14 @@ def _prefixed(metadata: Mapping[str, str]) -> dict[str, str]:
 def _status(
     code: grpc.StatusCode, message: str, reason: str, metadata: Mapping[str, str], *details: Message
 ) -> status_pb2.Status:
-    about = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    """Return a status that fits into the metadata of an answer: beyond 8 KiB a client sees another error."""
+    facts = {key: value[:LONGEST_FACT] for key, value in metadata.items()}
+    about = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
     packed = []
     for detail in (about, *details):
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
-    return status_pb2.Status(code=code.value[0], message=message, details=packed)
+    return status_pb2.Status(code=code.value[0], message=message[:LONGEST_MESSAGE], details=packed)
 
 
 def _relayed(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:

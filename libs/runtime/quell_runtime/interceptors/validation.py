@@ -11,9 +11,10 @@ from protovalidate import FieldPathElementPb, Violation
 from quell_runtime.errors import InvalidError
 
 M = TypeVar("M", bound=Message)
-TOLD = 20
-"""How many violations are told; the rest would not fit into the metadata of an answer."""
-_LONGEST = 300
+TOLD = 10
+"""How many violations are told; more would not fit into the metadata of an answer."""
+LONGEST = 200
+"""How many characters of a path, and of what is wrong with it, are told."""
 
 
 class FieldsInvalidError(InvalidError):
@@ -51,7 +52,7 @@ def _told(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:
     elements = violation.proto.field.elements if violation.proto.field else ()
     path = ".".join(_step(element) for element in elements)
     return error_details_pb2.BadRequest.FieldViolation(
-        field=path, description=violation.proto.message[:_LONGEST], reason=violation.proto.rule_id
+        field=path[:LONGEST], description=violation.proto.message[:LONGEST], reason=violation.proto.rule_id
     )
 
 
