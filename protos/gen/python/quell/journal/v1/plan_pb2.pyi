@@ -55,7 +55,7 @@ class Part(_message.Message):
     NAMES_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     action: _builtins.str
-    """Required. The action that makes or made the changes: `actions/{action}`."""
+    """Required. Bare id of the action that makes or made the changes."""
     reverts: _builtins.bool
     """Required. Whether they are taken back."""
     @_builtins.property
