@@ -6,6 +6,7 @@ busy agents keep the other.
 
 import asyncio
 import resource
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from quell_runtime import metrics, reflection, tls
+from quell_runtime import addresses, metrics, reflection, tls
 from quell_runtime.config import Listener, Loopback, ServerTls, Settings
 from quell_runtime.errors import NotServedError, PortTakenError
 from quell_runtime.interceptors.access import Access, Enrolment, Gate, LocalHealth
@@ -130,18 +131,22 @@ class Server:
         """
         if isinstance(self._listener, Listener):
             reflection.add(self._names, self._server)
-        self.port = self._listen(str(self._listener.listen))
+        self.port = self._listen(self._listener.listen)
         for name in self._names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         _log.info("listening", address=self._listener.listen.host, port=self.port)
 
-    def _listen(self, address: str) -> int:
+    def _listen(self, address: addresses.Address) -> int:
+        credentials = tls.credentials(self._listener) if isinstance(self._listener, ServerTls) else None
         try:
-            if isinstance(self._listener, ServerTls):
-                return self._server.add_secure_port(address, tls.credentials(self._listener))
-            return self._server.add_insecure_port(address)
-        except RuntimeError:
+            # Tried first by ourselves: gRPC says more of a port that is taken on stderr than anybody can read.
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            socket.create_server((address.host, address.port), family=family).close()
+            if credentials is None:
+                return self._server.add_insecure_port(str(address))
+            return self._server.add_secure_port(str(address), credentials)
+        except (OSError, RuntimeError):
             raise PortTakenError(
                 f"{address} can't be listened on: another process does, or the address is not this machine's"
             ) from None
