@@ -67,6 +67,7 @@ class Token:
 
     text: str
     key: SealKey = field(default_factory=lambda: SealKey(RNG.bytes(32)))
+    sealed: seal_pb2.Sealed | None = None
     tls_key: ec.EllipticCurvePrivateKey = field(default_factory=pki.new_tls_key)
 
     @property
@@ -82,9 +83,8 @@ class Token:
             token_digest=enrolment_token.digest_of(self.text),
             time=stamp(time or datetime.now(UTC)),
         )
-        return agent_service_pb2.EnrolRequest(
-            token=self.text, enrolment=sealed(self.key, statement), csr=pki.request(self.tls_key)
-        )
+        self.sealed = sealed(self.key, statement)
+        return agent_service_pb2.EnrolRequest(token=self.text, enrolment=self.sealed, csr=pki.request(self.tls_key))
 
 
 def pki_id(key: SealKey) -> str:

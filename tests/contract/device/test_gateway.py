@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2, target_report_pb2
 from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import preview_pb2
 
-from device_house import RNG, Agent, Center, House, action_name, center, freeze, key_set
+from deployment import Deployment
+from device_house import RNG, Agent, Center, House, action_name, center, freeze, key_set, running
 from eventually import eventually
 from quell_runtime.seams import new_uuid
 
@@ -156,6 +158,35 @@ async def test_each_new_stream_hears_the_newest_keys_and_freeze_after_hello(hous
     assert second.received[0].hello.start == 7
     assert second.received[1].key_set == key_set(3)
     assert second.received[2].freeze == freeze(5)
+
+
+async def test_what_was_known_is_known_after_a_restart(deployment: Deployment, tmp_path: Path) -> None:
+    """Devices, tokens that were used, bans, and the Action Center's newest words; nobody is connected at first."""
+    async with running(deployment, tmp_path) as house:
+        kept, banned = await house.enrolled(), await house.enrolled()
+        async with center(house, start=5) as found, kept.connected():
+            await reported(found, kept, CONNECTED)
+            await found.down(key_set=key_set(2))
+            await house.ban(banned.name)
+            await reported(found, banned, BANNED)
+    async with running(deployment, tmp_path) as house:
+        kept.house = house
+        kept.received.clear()
+        assert [await house.device(name) for name in (kept.name, banned.name)] == [AWAY, BANNED]
+        async with center(house, start=5) as found:
+            await reported(found, kept, AWAY)
+            await reported(found, banned, BANNED)
+            async with kept.connected():
+                await reported(found, kept, CONNECTED)
+                assert found.targets[-1].enrolment == kept.token.sealed
+        heard = [each.WhichOneof("message") for each in kept.received[:2]]
+        assert (heard, kept.received[1].key_set) == (["hello", "key_set"], key_set(2))
+        async with center(house, start=4) as found:
+
+            async def ended() -> str:
+                return found.reason
+
+            await eventually(ended, lambda seen: seen == "CENTER_OUTDATED")
 
 
 async def test_a_newer_stream_takes_the_place_of_an_older(house: House) -> None:
