@@ -12,13 +12,15 @@ from quell.remediation.v1 import evidence_pb2, verdict_pb2
 from quell_actioncenter.application import births, knowledge
 from quell_actioncenter.application.births import POLICY, Birth, InForce
 from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.desk import Place
 from quell_actioncenter.application.undoing import can_undo, propose_undo
 from quell_actioncenter.domain import policy, targets
 from quell_actioncenter.domain.errors import EvidenceIdTakenError
 from quell_actioncenter.domain.lifecycle import UNDECIDED, UNSENT, Event, State
 from quell_actioncenter.domain.policy import Derived, Nothing
 from quell_actioncenter.domain.records import ActionRecord, EvidenceRecord, InvestigationRecord
-from quell_actioncenter.store.tables import ACTIONS, EQUALS, EVIDENCE, INVESTIGATIONS
+from quell_actioncenter.domain.targets import Facts
+from quell_actioncenter.store.tables import ACTIONS, BUDGETS, EQUALS, EVIDENCE, INVESTIGATIONS
 from quell_runtime.kinds import kind_of
 from quell_runtime.seams import stamp
 
@@ -39,11 +41,38 @@ class Taken:
     stored: list[evidence_pb2.Evidence] = field(default_factory=list)
 
 
+def places(investigation: str, evidence: Iterable[evidence_pb2.Evidence], in_force: InForce) -> list[Place]:
+    """Return what deciding evidence is known to look at, to read it in one trip."""
+    evidence = tuple(evidence)
+    return [
+        (INVESTIGATIONS, investigation),
+        *((EVIDENCE, name_of(investigation, one)) for one in evidence),
+        *knowledge.places(evidence),
+        *((BUDGETS, budget.name) for budget in in_force.policy.budgets),
+    ]
+
+
+def name_of(investigation: str, evidence: evidence_pb2.Evidence) -> str:
+    """Return the name under which evidence is kept."""
+    return f"{investigation}/evidence/{evidence.id}"
+
+
+@dataclass(slots=True)
+class Judged:
+    """What the policy said of some evidence, kept so that a decision may be run again cheaply."""
+
+    facts: Facts | None = None
+    evidence: list[bytes] = field(default_factory=list)
+    found: list[tuple[Derived, ...] | Nothing] = field(default_factory=list)
+    keys: list[tuple[str, ...]] = field(default_factory=list)
+
+
 class Reading:
     """Evidence of one investigation, read by the policy within one book."""
 
-    def __init__(self, book: Book, in_force: InForce, investigation: InvestigationRecord) -> None:
-        """Read for an investigation that is kept already."""
+    def __init__(self, book: Book, in_force: InForce, investigation: InvestigationRecord, judged: Judged) -> None:
+        """Read for an investigation that is kept already; `judged` outlives the runs of one decision."""
+        self._judged = judged
         self._book = book
         self._view = book.view
         self._in_force = in_force
@@ -56,7 +85,7 @@ class Reading:
             EvidenceIdTakenError: An id and revision is known with other content; nothing of the message counts.
 
         """
-        names = [self._name(one) for one in evidence]
+        names = [name_of(self._investigation.name, one) for one in evidence]
         self._view.expect((EVIDENCE, name) for name in names)
         taken, fresh = Taken(), dict[str, EvidenceRecord]()
         for name, one in zip(names, evidence, strict=True):
@@ -70,11 +99,20 @@ class Reading:
         facts = knowledge.of_evidence(
             self._view, (record.stored.evidence for record in records), self._investigation.devices
         )
-        wanted = [policy.decide_evidence(self._in_force.policy, record.stored.evidence, facts) for record in records]
-        keys = [() if isinstance(found, Nothing) else tuple(map(self._key, found)) for found in wanted]
-        self._expect(records, keys)
-        for record, found, of_found in zip(records, wanted, keys, strict=True):
-            self._follow(record, found, of_found)
+        judged = self._judge(records, facts)
+        self._expect(records, judged.keys)
+        for record, found, keys in zip(records, judged.found, judged.keys, strict=True):
+            self._follow(record, found, keys)
+
+    def _judge(self, records: Sequence[EvidenceRecord], facts: Facts) -> Judged:
+        judged, evidence = self._judged, [record.content for record in records]
+        if judged.facts != facts or judged.evidence != evidence:
+            judged.facts, judged.evidence = facts, evidence
+            judged.found = [
+                policy.decide_evidence(self._in_force.policy, record.stored.evidence, facts) for record in records
+            ]
+            judged.keys = [() if isinstance(found, Nothing) else tuple(map(self._key, found)) for found in judged.found]
+        return judged
 
     def _keep(self, taken: Taken, fresh: dict[str, EvidenceRecord], name: str, evidence: evidence_pb2.Evidence) -> None:
         known = fresh.get(name) or self._view.get(EVIDENCE, name)
@@ -119,8 +157,8 @@ class Reading:
         all_keys = {key for of_one in keys for key in of_one}
         self._view.expect((EQUALS, key) for key in all_keys)
         known = {name for key in all_keys for name in self._book.equal_to(key)}
-        self._book.expect({*known, *(name for record in records for name in record.stored.actions)})
-        self._view.expect((ACTIONS, self._id(key, 0)) for key in all_keys)
+        born = {self._id(key, len(self._book.equal_to(key))) for key in all_keys}
+        self._book.expect({*known, *born, *(name for record in records for name in record.stored.actions)})
 
     def _follow(self, record: EvidenceRecord, found: tuple[Derived, ...] | Nothing, keys: tuple[str, ...]) -> None:
         """Do what evidence asks for now, and let go of what it asked for before."""
@@ -233,9 +271,6 @@ class Reading:
             unserved=sign * (threat and not served),
         )
         self._book.count(self._investigation.name, changes)
-
-    def _name(self, evidence: evidence_pb2.Evidence) -> str:
-        return f"{self._investigation.name}/evidence/{evidence.id}"
 
     def _key(self, derived: Derived) -> str:
         return births.equal_key(self._investigation.name, derived.remediation)

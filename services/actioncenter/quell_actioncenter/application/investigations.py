@@ -13,7 +13,7 @@ from quell_actioncenter.application import history
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk, Place
-from quell_actioncenter.application.evidence import Reading, Taken
+from quell_actioncenter.application.evidence import Judged, Reading, Taken, places
 from quell_actioncenter.domain.errors import (
     EvidenceUnknownError,
     FeedbackIdTakenError,
@@ -56,54 +56,26 @@ class Investigations:
         name = f"investigations/{actor.name}.{request.investigation_id}"
         content = digest(request)
 
+        judged = Judged()
+
         def work(book: Book) -> str:
             known = book.view.get(INVESTIGATIONS, name)
             if known is not None and known.content != content:
                 raise InvestigationIdTakenError(f"{name} has other content: use another id", name=name)
             if known is None:
-                self._open(book, name, request, actor, content)
+                self._take(book, _open(book, name, request, content), request.evidence, judged)
             return name
 
-        return await self._decided(work, [(INVESTIGATIONS, name)])
-
-    def _open(
-        self,
-        book: Book,
-        name: str,
-        request: investigation_service_pb2.SubmitInvestigationRequest,
-        actor: Actor,
-        content: bytes,
-    ) -> None:
-        shown = investigation_pb2.Investigation(
-            name=name,
-            title=request.investigation.title,
-            alerts=request.investigation.alerts,
-            create_time=stamp(book.now),
-        )
-        history.append(book.view, book.now, actor.name, "investigation_submitted", name, shown)
-        record = InvestigationRecord(
-            name=name,
-            investigation=shown,
-            detector=actor.name,
-            state=0,
-            content=content,
-            create_time=book.now,
-            update_time=book.now,
-            last_event=0,
-            complete=request.complete,
-        )
-        book.view.put(INVESTIGATIONS, record)
-        book.count(name, {})
-        self._take(book, record, request.evidence, actor)
+        return await self._decided(work, places(name, request.evidence, self._desk.in_force))
 
     def _take(
-        self, book: Book, record: InvestigationRecord, evidence: Sequence[evidence_pb2.Evidence], actor: Actor
+        self, book: Book, record: InvestigationRecord, evidence: Sequence[evidence_pb2.Evidence], judged: Judged
     ) -> Taken:
-        taken = Reading(book, self._desk.in_force, record).take(evidence)
+        taken = Reading(book, self._desk.in_force, record, judged).take(evidence)
         if taken.stored:
             # Every revision is kept here, the tables have the highest.
             detail = investigation_service_pb2.AddEvidenceRequest(name=record.name, evidence=taken.stored)
-            history.append(book.view, book.now, actor.name, "evidence_added", record.name, detail)
+            history.append(book.view, book.now, record.detector, "evidence_added", record.name, detail)
         return taken
 
     async def add_evidence(
@@ -117,17 +89,18 @@ class Investigations:
             EvidenceIdTakenError: The id and revision belong to other content; nothing of the message is stored.
 
         """
+        judged = Judged()
 
         def work(book: Book) -> investigation_service_pb2.AddEvidenceResponse:
             record = _own(book, request.name, actor)
             if record.terminated:
                 raise _ended(record)
-            taken = self._take(book, record, request.evidence, actor)
+            taken = self._take(book, record, request.evidence, judged)
             return investigation_service_pb2.AddEvidenceResponse(
                 added=taken.added, replaced=taken.replaced, unchanged=taken.unchanged
             )
 
-        return await self._desk.decide(work, [(INVESTIGATIONS, request.name)])
+        return await self._desk.decide(work, places(request.name, request.evidence, self._desk.in_force))
 
     async def complete(
         self, request: investigation_service_pb2.CompleteInvestigationRequest, actor: Actor
@@ -203,6 +176,33 @@ class Investigations:
         record = await self._desk.store.load(INVESTIGATIONS, name)
         assert record is not None, "it was decided on"  # noqa: S101 - investigations are never deleted
         return record.investigation
+
+
+def _open(
+    book: Book, name: str, request: investigation_service_pb2.SubmitInvestigationRequest, content: bytes
+) -> InvestigationRecord:
+    detector = name.removeprefix("investigations/").partition(".")[0]
+    shown = investigation_pb2.Investigation(
+        name=name,
+        title=request.investigation.title,
+        alerts=request.investigation.alerts,
+        create_time=stamp(book.now),
+    )
+    history.append(book.view, book.now, detector, "investigation_submitted", name, shown)
+    record = InvestigationRecord(
+        name=name,
+        investigation=shown,
+        detector=detector,
+        state=0,
+        content=content,
+        create_time=book.now,
+        update_time=book.now,
+        last_event=0,
+        complete=request.complete,
+    )
+    book.view.put(INVESTIGATIONS, record)
+    book.count(name, {})
+    return record
 
 
 def _own(book: Book, name: str, actor: Actor) -> InvestigationRecord:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from quell.executor.v1 import target_report_pb2
 from quell.remediation.v1 import evidence_pb2, remediation_pb2
 
+from quell_actioncenter.application.desk import Place
 from quell_actioncenter.domain.records import TargetRecord
 from quell_actioncenter.domain.targets import Device, Facts, device_seen
 from quell_actioncenter.store.tables import EXECUTORS, HOSTS, TARGETS
@@ -13,6 +14,20 @@ from quell_runtime.store import View
 
 GONE = (target_report_pb2.TARGET_STATE_BANNED, target_report_pb2.TARGET_STATE_OFFBOARDED)
 DEVICE_PLANE = "device"
+
+
+def places(evidence: Iterable[evidence_pb2.Evidence]) -> list[Place]:
+    """Return what `of_evidence` is known to look at."""
+    evidence = tuple(evidence)
+    return [
+        *((HOSTS, host) for host in {one.host_name.lower() for one in evidence} - {""}),
+        *((TARGETS, device) for device in {one.device for one in evidence} - {""}),
+        *((EXECUTORS, plane) for plane in _planes()),
+    ]
+
+
+def _planes() -> set[str]:
+    return {kind.plane for kind in kinds().values()} - {DEVICE_PLANE}
 
 
 def of_request(view: View, remediation: remediation_pb2.Remediation) -> Facts:
@@ -31,7 +46,7 @@ def of_evidence(view: View, evidence: Iterable[evidence_pb2.Evidence], seen_on: 
 
 
 def _facts(view: View, names: set[str], claims: dict[str, tuple[str, ...]], seen_on: tuple[str, ...]) -> Facts:
-    planes = {kind.plane for kind in kinds().values()} - {DEVICE_PLANE}
+    planes = _planes()
     view.expect([*((TARGETS, name) for name in names), *((EXECUTORS, plane) for plane in planes)])
     found = [row for name in names if (row := view.get(TARGETS, name)) and row.state not in GONE]
     offered = {plane: frozenset(told.kinds) for plane in planes if (told := view.get(EXECUTORS, plane))}

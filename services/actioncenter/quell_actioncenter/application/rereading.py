@@ -10,7 +10,7 @@ import structlog
 
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.desk import Desk
-from quell_actioncenter.application.evidence import Reading
+from quell_actioncenter.application.evidence import Judged, Reading
 from quell_actioncenter.domain.records import EvidenceRecord
 from quell_actioncenter.store.tables import EVIDENCE, EXECUTORS, INVESTIGATIONS, TARGETS
 from quell_runtime.store import Change
@@ -76,7 +76,7 @@ class Rereading:
     def _of_investigation(self, book: Book, name: str, rows: Sequence[EvidenceRecord]) -> None:
         investigation = book.view.need(INVESTIGATIONS, name)
         if not investigation.terminated:
-            Reading(book, self._desk.in_force, investigation).read(rows)
+            Reading(book, self._desk.in_force, investigation, Judged()).read(rows)
 
     def _changed(self, changes: Sequence[Change[Any]]) -> None:
         for change in changes:
