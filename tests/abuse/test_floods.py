@@ -23,7 +23,7 @@ from urls import Urls
 
 PATH = "/quell.email.v1.UrlService/CheckUrl"
 ATTACK_S = 1.0
-PATIENCE_S = 5.0
+PATIENCE_S = 10.0
 ASKED = url_service_pb2.CheckUrlRequest(url="ok")
 
 
@@ -77,7 +77,7 @@ async def attacked(ann: "url_service_pb2_grpc.UrlServiceAsyncStub", *attacks: Aw
     took = await until(time.monotonic() + ATTACK_S, ann)
     await attack
     await ann.CheckUrl(ASKED, timeout=PATIENCE_S)
-    assert sorted(took)[len(took) // 2] < 1, f"the median of {len(took)} calls took {sorted(took)[len(took) // 2]} s"
+    assert sorted(took)[len(took) // 2] < 2, f"the median of {len(took)} calls took {sorted(took)[len(took) // 2]} s"
 
 
 async def for_a_while(send: Callable[[int], Awaitable[None]]) -> None:
