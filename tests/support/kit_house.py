@@ -17,8 +17,8 @@ from quell.warrant.v1 import effect_report_pb2, freeze_pb2, key_set_pb2, receipt
 
 from eventually import eventually
 from kit_world import Files
+from quell_executor.effect import Offers
 from quell_executor.executor import JOURNAL, Executor
-from quell_executor.resolving import Offers
 from quell_executor.settings import Seams, Settings
 from quell_executor.transport import TransportClosedError
 from quell_runtime.sealing import SealKey, open_seal

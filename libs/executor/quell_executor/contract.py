@@ -26,7 +26,7 @@ INTERRUPTIONS = (0, 1, 2, 3, 5, 8, 13, 21)
 
 
 class World(Protocol):
-    """A piece of the world with a target in it, of at least two items that are not as ordered yet."""
+    """A piece of the world with a target in it that is not as ordered yet; of several items, if a target can be."""
 
     @property
     def effect(self) -> Effect[Any]:
@@ -65,7 +65,7 @@ class EffectContract:
         plan = await _planned(world)
         findings = await world.effect.probe(plan)
         await world.effect.plan_revert(plan)
-        assert len(plan.items) > 1, "a world needs at least two items"  # noqa: S101 - a test
+        assert plan.items, "a world needs a target"  # noqa: S101 - a test
         assert len({item.key for item in plan.items}) == len(plan.items), "an item key is there twice"  # noqa: S101
         assert all(finding.state == item_pb2.ITEM_STATE_PLANNED for finding in findings), findings  # noqa: S101
         assert await world.look() == before  # noqa: S101

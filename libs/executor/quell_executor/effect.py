@@ -1,8 +1,8 @@
 """What a kind of remediation is to the kit: an effect that changes the world, a reading, or a release."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from quell.remediation.v1 import failure_pb2, item_pb2, result_pb2
@@ -132,6 +132,11 @@ class Release(Protocol[OrderT_contra]):
 
     def chooses(self, order: OrderT_contra, owned: Owned) -> bool:
         """Tell whether the order means this item."""
+
+
+Offer = Effect[Any] | Reader[Any] | Release[Any]
+Offers = Mapping[str, Offer]
+"""What an executor serves, by kind."""
 
 
 class RefusedError(Exception):

@@ -12,13 +12,13 @@ from quell.remediation.v1 import failure_pb2
 from quell.warrant.v1 import key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from quell_executor import changing, previews
-from quell_executor.effect import Owned, RefusedError
+from quell_executor.effect import Offers, Owned, RefusedError
 from quell_executor.inspection import Inspection
 from quell_executor.journal.arrivals import Arrival
 from quell_executor.journal.endings import Ending, Journal
 from quell_executor.journal.records import ORDERS, OUTGOING, PLANS, Begun, Order, Outgoing, Stage
 from quell_executor.parts import decode
-from quell_executor.resolving import Offers, Resolver
+from quell_executor.resolving import Resolver
 from quell_executor.reverts import Reverts
 from quell_executor.run import Kit, Run
 from quell_executor.session import Session

@@ -1,7 +1,7 @@
 """Resolving: what an order, an undo or a release would change, read from the world and from the journal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -9,15 +9,13 @@ from google.protobuf.message import Message
 from quell.journal.v1 import plan_pb2
 from quell.remediation.v1 import item_pb2, remediation_pb2
 
-from quell_executor.effect import Effect, Finding, Owned, Plan, PlannedItem, Reader, RefusedError, Release
+from quell_executor.effect import Effect, Finding, Offers, Owned, Plan, PlannedItem, RefusedError, Release
 from quell_executor.journal.ledger import Ledger
 from quell_executor.journal.records import ORDERS, OWNERS, PLANS, SNAPSHOTS, Owner
 from quell_executor.ownership import knows
 from quell_executor.parts import Part, Parts, because, decode, decode_item
 from quell_executor.warrant import taken_back
 from quell_runtime.kinds import kind_of, order_of
-
-Offers = Mapping[str, Effect[Any] | Reader[Any] | Release[Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from quell.remediation.v1 import failure_pb2, item_pb2
 from quell.warrant.v1 import receipt_pb2
 
 from quell_executor import changing
-from quell_executor.effect import Finding, PlannedItem, Reader, Reading, RefusedError
+from quell_executor.effect import Finding, Offers, PlannedItem, Reader, Reading, RefusedError
 from quell_executor.journal.beginnings import Beginning, FrozenError
 from quell_executor.journal.endings import Ending, Journal
 from quell_executor.journal.records import Begun, Order
 from quell_executor.locks import Locks
 from quell_executor.parts import TO_DO, Parts, because, decode
 from quell_executor.progress import Silent, Told
-from quell_executor.resolving import Offers, Resolved, Resolver
+from quell_executor.resolving import Resolved, Resolver
 from quell_executor.settings import Seams, Settings
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.kinds import order_of

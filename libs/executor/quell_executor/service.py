@@ -1,7 +1,7 @@
 """The kit over gRPC: a servicer for an executor that is dialled, and a transport for one that dials."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 import grpc.aio
@@ -24,7 +24,7 @@ class GrpcTransport(Generic[Down]):
 
     def __init__(
         self,
-        down: AsyncIterator[Down],
+        down: AsyncIterable[Down],
         up: Callable[[executor_service_pb2.WorkResponse], Awaitable[None]],
         unwrap: Callable[[Down], executor_service_pb2.WorkRequest | None],
     ) -> None:
