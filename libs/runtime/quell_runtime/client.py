@@ -4,11 +4,19 @@ No retry policy comes from anywhere, since a retry that nobody asked for would d
 whether it may ask again. What a server has not begun (a connection that grew too old) gRPC sends again by itself.
 """
 
+import asyncio
+import hashlib
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from quell_runtime import addresses
+from quell_runtime.errors import ForbiddenError
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.service_config_disable_resolution", 1),
@@ -21,6 +29,12 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+
+class CertificateStrangeError(ForbiddenError):
+    """A server shows another certificate than the one that is trusted."""
+
+    reason = "CERTIFICATE_STRANGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,30 @@ def channel(address: str, credentials: Credentials, server_name: str = "") -> gr
         credentials.ca.read_bytes(), credentials.key.read_bytes(), credentials.certificate.read_bytes()
     )
     return grpc.aio.secure_channel(address, found, options=options(server_name))
+
+
+async def pinned_channel(address: str, digest: bytes) -> grpc.aio.Channel:
+    """Open a channel to whoever shows the certificate with this SHA-256, and show none: for enrolment.
+
+    Raises:
+        CertificateStrangeError: Another certificate is shown.
+        OSError: Nobody can be reached there.
+
+    """
+    looking = ssl.create_default_context()
+    looking.check_hostname = False
+    looking.verify_mode = ssl.CERT_NONE  # what is shown is only looked at; the channel then believes nothing else
+    where = addresses.parse(address)
+    _, writer = await asyncio.open_connection(where.host, where.port, ssl=looking)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    if hashlib.sha256(shown).digest() != digest:
+        raise CertificateStrangeError(f"{address} does not show the certificate that was announced")
+    certificate = x509.load_der_x509_certificate(shown)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    name = names.get_values_for_type(x509.DNSName)[0]
+    found = grpc.ssl_channel_credentials(certificate.public_bytes(Encoding.PEM))
+    return grpc.aio.secure_channel(address, found, options=options(name))
 
 
 def options(server_name: str = "") -> list[tuple[str, int | str]]:
