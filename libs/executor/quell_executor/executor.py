@@ -2,16 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
 from google.protobuf.message import DecodeError
-from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2, target_report_pb2
+from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2
 from quell.remediation.v1 import failure_pb2
 from quell.warrant.v1 import key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from quell_executor import changing, previews
+from quell_executor.conversation import Conversations
 from quell_executor.effect import Offers, Owned, RefusedError
 from quell_executor.inspection import Inspection
 from quell_executor.journal.arrivals import Arrival
@@ -23,21 +24,14 @@ from quell_executor.reverts import Reverts
 from quell_executor.run import Kit, Run
 from quell_executor.session import Session
 from quell_executor.settings import Seams, Settings
-from quell_executor.transport import (
-    DeploymentMismatchError,
-    ProtocolUnsupportedError,
-    StreamReplacedError,
-    Transport,
-    TransportClosedError,
-)
+from quell_executor.transport import Transport
 from quell_executor.warrant import Bench, VerifiedWarrant, digest_of, verify
 from quell_runtime.kinds import order_of
-from quell_runtime.sealing import SealInvalidError, SealKey
+from quell_runtime.sealing import SealKey
 from quell_runtime.store import Change, Store
 
 JOURNAL = "quell_executor.journal"
 """The package with the journal's migrations: `opened(folder, JOURNAL, name="journal")`."""
-VERSION = 1
 ACTION = re.compile("actions/[0-9a-f-]{36}")
 
 log = structlog.get_logger()
@@ -62,8 +56,7 @@ class Executor:
         self._inspection = Inspection(self._kit)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._session: Session | None = None
-        self._replaced: asyncio.Future[None] | None = None
+        self._conversations = Conversations(settings, key, list(offers), self)
         self._unlisten: Callable[[], None] = store.listen(self._heard)
 
     @property
@@ -125,73 +118,25 @@ class Executor:
             ProtocolUnsupportedError, DeploymentMismatchError, CenterOutdatedError, StreamReplacedError: As they say.
 
         """
-        down = aiter(transport)
-        try:
-            await self._meet(await anext(down, None))
-            await self._converse(transport, down)
-        except TransportClosedError:
-            return
+        await self._conversations.hold(transport)
 
-    async def _meet(self, first: executor_service_pb2.WorkRequest | None) -> None:
-        if first is None:
-            raise TransportClosedError("it was over before a word was said")
-        if not first.HasField("hello") or VERSION not in first.hello.versions:
-            raise ProtocolUnsupportedError(f"this executor speaks version {VERSION}, and expects a hello first")
-        if first.hello.deployment != self._settings.deployment:
-            raise DeploymentMismatchError("the executor belongs to another deployment")
-        await self._journal.met_center(first.hello.start)
+    async def met_center(self, start: int) -> None:
+        """Note the start number of the centre that speaks; refuse one that started before another that was here."""
+        await self._journal.met_center(start)
 
-    async def _converse(self, transport: Transport, down: AsyncIterator[executor_service_pb2.WorkRequest]) -> None:
-        if self._replaced and not self._replaced.done():
-            self._replaced.set_exception(StreamReplacedError("a newer conversation took its place"))
-        replaced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        session = Session(transport, self._key)
-        self._session, self._replaced = session, replaced
-        await self._say_all(session)
-        tasks = [asyncio.create_task(session.pump()), asyncio.create_task(self._listen(session, down))]
-        try:
-            done, _ = await asyncio.wait([*tasks, replaced], return_when=asyncio.FIRST_COMPLETED)
-            for ended in done:
-                ended.result()
-        finally:
-            if self._session is session:
-                self._session = None
-            replaced.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _say_all(self, session: Session) -> None:
-        """Begin: who we are, what is not stored yet, how what is in force is now."""
-        session.greet(self._hello())
+    async def met(self, session: Session) -> None:
+        """Send what has not been acknowledged, and how what is in force is found."""
         session.send(await self._journal.unsent())
         self._spawn(self._inspection.report())
 
-    def _hello(self) -> executor_service_pb2.WorkResponse:
-        offered = [target_report_pb2.Kind(name=name) for name in self._kit.offers]
-        missing = [target_report_pb2.Kind(name=name, missing=why) for name, why in self._settings.missing.items()]
-        return executor_service_pb2.WorkResponse(
-            hello=executor_service_pb2.ExecutorHello(
-                version=VERSION,
-                identity_key=self._key.public,
-                kinds=[*offered, *missing],
-                window=self._settings.window,
-            )
-        )
+    async def heard(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
+        """Do what a message says.
 
-    async def _listen(self, session: Session, down: AsyncIterator[executor_service_pb2.WorkRequest]) -> None:
-        async for request in down:
-            try:
-                await self._hear(session, request)
-            except SealInvalidError as error:
-                log.warning("seal_invalid", message=request.WhichOneof("message"), why=error.message)
+        Raises:
+            SealInvalidError: It isn't sealed by whom it must be; nothing has changed.
 
-    async def _hear(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
+        """
         match request.WhichOneof("message"):
-            case "hello":
-                # A router's stream outlives the centre's: its hello begins the conversation anew.
-                await self._meet(request)
-                await self._say_all(session)
             case "key_set":
                 await self._journal.learn_key_set(request.key_set)
             case "freeze":
@@ -235,8 +180,8 @@ class Executor:
         return "" if arrival is Arrival.REFUSED else action
 
     def _begin(self, order: Order, verified: VerifiedWarrant) -> None:
-        for older in self._runs.values():
-            if verified.lets_go and self._takes_back(verified, older):
+        for older in self._runs.values() if verified.lets_go else ():
+            if self._takes_back(verified, older):
                 older.stop(by=order.action)
         run = Run(self._kit, order, verified)
         self._runs[order.action] = run
@@ -262,19 +207,19 @@ class Executor:
 
     async def _preview(self, query: plan_pb2.PlanQuery) -> None:
         found = await previews.answers(self._kit, query)
-        if self._session:
-            self._session.answer(found)
+        if session := self._conversations.session:
+            session.answer(found)
 
     def _tell(self, progress: progress_pb2.Progress) -> None:
-        if self._session:
-            self._session.tell(progress)
+        if session := self._conversations.session:
+            session.tell(progress)
 
     def _heard(self, changes: Sequence[Change[Any]]) -> None:
         """Hand on what a commit holds for others. Nothing leaves before it."""
         self._reverts.heard(changes)
-        if self._session:
+        if session := self._conversations.session:
             rows = [change.after for change in changes if change.table is OUTGOING]
-            self._session.send(row for row in rows if isinstance(row, Outgoing) and not row.stored)
+            session.send(row for row in rows if isinstance(row, Outgoing) and not row.stored)
 
     async def _follow(self, run: Run, begun: Begun | None) -> None:
         try:

@@ -1,6 +1,7 @@
 """One conversation: what goes up leaves by one task, in batches of what is ready."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2
@@ -14,6 +15,7 @@ MOST_ITEMS = 256
 MOST_BYTES = 96 << 10
 """Of sealed bodies in a message: with their seals they stay below 128 KiB."""
 
+ORDER = (Sort.ITEMS, Sort.RECEIPT, Sort.REPORT)
 Up = executor_service_pb2.WorkResponse
 
 
@@ -29,6 +31,7 @@ class Session:
         self._plans: list[plan_pb2.PlanAnswer] = []
         self._progress: dict[str, progress_pb2.Progress] = {}
         self._outgoing: dict[str, Outgoing] = {}
+        self._leaving: dict[str, Outgoing] = {}
         self._wake = asyncio.Event()
 
     def greet(self, hello: Up) -> None:
@@ -61,6 +64,7 @@ class Session:
         """Leave out what is stored there."""
         for own_id in ids:
             self._outgoing.pop(own_id, None)
+            self._leaving.pop(own_id, None)
 
     async def pump(self) -> None:
         """Send what is ready, for ever.
@@ -85,7 +89,7 @@ class Session:
             return Up(accepted=executor_service_pb2.Accepted(actions=batch))
         if self._plans:
             return Up(plan=self._plans.pop(0))
-        if self._outgoing:
+        if self._outgoing or self._leaving:
             return self._journaled()
         if self._progress:
             newest = list(self._progress.values())[:MOST_ITEMS]
@@ -96,10 +100,14 @@ class Session:
 
     def _journaled(self) -> Up:
         """Return the next of what the journal holds: one item chunk, or a batch of one sort under one seal."""
-        batch = list(_batch(self._outgoing.values()))
+        if not self._leaving:
+            # The item chunks of some actions before all of their receipts, which then share a seal.
+            rows = sorted(itertools.islice(self._outgoing.values(), MOST_ITEMS), key=lambda row: ORDER.index(row.sort))
+            self._leaving = {row.id: self._outgoing.pop(row.id) for row in rows}
+        batch = list(_batch(self._leaving.values()))
         for row in batch:
             self._progress.pop(row.action, None)
-            del self._outgoing[row.id]
+            del self._leaving[row.id]
         return _MESSAGES[batch[0].sort](self._key, [row.body for row in batch])
 
 

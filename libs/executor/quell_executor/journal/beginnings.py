@@ -42,7 +42,12 @@ class Beginnings(Arrivals):
             FrozenError: Not now.
 
         """
-        return await self.durably(lambda view: self._begin(view, beginning))
+        action, kind = beginning.verified.action, beginning.verified.kind.name
+        looked_at = self.looked_at(item for part in beginning.parts for item in part.plan.items) | beginning.names
+        return await self.durably(
+            lambda view: self._begin(view, beginning),
+            [(ORDERS, action), (CALLED_OFF, action), (CAPS, kind), *((FENCES, key) for key in looked_at)],
+        )
 
     def _begin(self, view: View, beginning: Beginning) -> Parts | None:
         verified = beginning.verified
@@ -92,7 +97,6 @@ class Beginnings(Arrivals):
             met.append(newer)
             return Finding(item_pb2.ITEM_STATE_SUPERSEDED, because("SUPERSEDED", f"by {newer.action}"))
 
-        view.expect((FENCES, key) for key in self.looked_at(items) | beginning.names)
         parts = tuple(part.each(mark) for part in beginning.parts)
         if not items and (newer := self._newest(view, beginning.names, sequence)):
             met.append(newer)

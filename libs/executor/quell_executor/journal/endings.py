@@ -8,7 +8,7 @@ from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
 
 from quell_executor.effect import Finding, PlannedItem, Reading
 from quell_executor.journal.beginnings import Beginnings
-from quell_executor.journal.records import ORDERS, OUTGOING, REVERTS, Order, Revert, Stage
+from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, REVERTS, Order, Revert, Stage
 from quell_executor.outcome import chunks_of, failure_of, outcome_of, reading_effect, undo_of
 from quell_executor.ownership import CHANGED, Moves, let_go, take
 from quell_executor.parts import TO_DO, Parts, because, outcomes
@@ -42,7 +42,8 @@ class Journal(Beginnings):
 
     async def end(self, ending: Ending) -> None:
         """Journal the end of what was begun."""
-        await self.durably(lambda view: self._end(view, ending))
+        owners = ((OWNERS, item.key) for part in ending.parts for item in part.plan.items)
+        await self.durably(lambda view: self._end(view, ending), [(ORDERS, ending.action), *owners])
 
     def _end(self, view: View, ending: Ending) -> None:
         order = view.need(ORDERS, ending.action)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quell.executor.v1 import executor_service_pb2
 from quell.remediation.v1 import failure_pb2, outcome_pb2
@@ -33,9 +33,10 @@ from quell_executor.settings import Seams, Settings
 from quell_executor.transport import CenterOutdatedError
 from quell_runtime.errors import CommitUnknownError, FullError
 from quell_runtime.seams import new_uuid, stamp, when
-from quell_runtime.store import Query, Store, View
+from quell_runtime.store import Query, Store, Table, View
 
 R = TypeVar("R")
+Place = tuple[Table[Any], str | int]
 AGAIN = 1.0
 """Seconds until the store is asked again when it could not say whether it stored, or had no room."""
 
@@ -66,8 +67,10 @@ class Ledger:
         if known.freeze:
             self.freeze = freeze_pb2.Freeze.FromString(known.freeze.body)
 
-    async def durably(self, decide: Callable[[View], R], *, urgent: bool = True) -> R:
+    async def durably(self, decide: Callable[[View], R], reads: Sequence[Place] = (), *, urgent: bool = True) -> R:
         """Have a decision stored, however long that takes. It sees by the rows whether an earlier try was stored.
+
+        `reads` are rows that it will look at, besides what is known.
 
         Raises:
             FullError: It is not urgent, and there is no room.
@@ -75,7 +78,7 @@ class Ledger:
         """
         while True:
             try:
-                return await self.store.change(decide, urgent=urgent)
+                return await self.store.change(decide, [(KNOWN, 1), *reads], urgent=urgent)
             except CommitUnknownError:
                 await asyncio.sleep(AGAIN)
             except FullError:
