@@ -34,7 +34,7 @@ from quell_actioncenter.api.serving import Served, add_to_server
 from quell_actioncenter.domain.policy_yaml import default_document
 from quell_actioncenter.settings import ActionCenterSettings
 from quell_actioncenter.settings import Executor as ExecutorSection
-from quell_actioncenter.store.tables import EXECUTORS
+from quell_actioncenter.store.tables import EXECUTORS, OUTBOX
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.service import ExecutorServicer
 from quell_executor.settings import Seams, Settings
@@ -117,6 +117,14 @@ class House:
         """Have something done in the house's own loop."""
         assert self._loop
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+
+        async def under_way() -> int:
+            return len(await self.within(self.served.store.select(OUTBOX)))
+
+        await eventually(under_way, lambda count: not count)
 
     def kept(self) -> str:
         """Return a digest of all that the centre keeps."""

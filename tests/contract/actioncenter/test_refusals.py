@@ -51,6 +51,7 @@ async def test_what_is_refused_says_why_and_changes_nothing(
 ) -> None:
     """The exact code and reason; what is kept, and the world, are as before."""
     request = await refusal.scenario(Center(aio_stub))
+    await house.settled()
     async with refusal.meanwhile(house):
         before = house.kept(), set(house.mail.changed)
         call = getattr(aio_stub(refusal.who), refusal.method)(request, timeout=SOON)
