@@ -82,7 +82,11 @@ class Effect(Protocol[OrderT_contra]):
         """
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
-        """Make the changes of the plan that are not made yet, in its order. May be cancelled between two of them."""
+        """Make the changes of the plan that are not made yet, in its order.
+
+        It may be cancelled between two of them: one that is under way, in a thread too, is finished before the
+        cancellation is let through, since the world is looked at next.
+        """
 
     async def probe(self, plan: Plan) -> Sequence[Finding]:
         """Look at the world, not at memory, and say of each item, in the plan's order, how it is."""

@@ -26,7 +26,7 @@ from quell_executor.session import Session
 from quell_executor.settings import Seams, Settings
 from quell_executor.transport import Transport
 from quell_executor.warrant import Bench, VerifiedWarrant, digest_of, verify
-from quell_runtime.kinds import order_of
+from quell_runtime.kinds import kinds, order_of
 from quell_runtime.sealing import SealKey
 from quell_runtime.store import Change, Store
 
@@ -45,7 +45,15 @@ class Executor:
     """
 
     def __init__(self, settings: Settings, key: SealKey, offers: Offers, store: Store, seams: Seams) -> None:
-        """Take what it stands on; `key` is its identity key, `store` its journal. Nothing runs before `start`."""
+        """Take what it stands on; `key` is its identity key, `store` its journal. Nothing runs before `start`.
+
+        Raises:
+            ValueError: A release is offered without what it releases.
+
+        """
+        alone = [name for name in offers if kinds()[name].release and kinds()[name].inverse not in offers]
+        if alone:
+            raise ValueError(f"{', '.join(alone)}: a release needs its inverse")
         self._settings = settings
         self._key = key
         self._store = store

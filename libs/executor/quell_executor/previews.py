@@ -10,6 +10,7 @@ from quell_executor.effect import RefusedError
 from quell_executor.outcome import cut
 from quell_executor.resolving import Resolved
 from quell_executor.run import Kit
+from quell_runtime.errors import FullError
 from quell_runtime.kinds import is_cluster, kind_of
 from quell_runtime.seams import when
 
@@ -23,6 +24,9 @@ async def answers(kit: Kit, query: plan_pb2.PlanQuery) -> list[plan_pb2.PlanAnsw
         return await _answers(kit, query, resolved)
     except RefusedError as error:
         return [plan_pb2.PlanAnswer(id=query.id, failure=error.failure)]
+    except FullError as error:
+        failure = failure_pb2.Failure(reason=error.reason, message=error.message, retryable=True)
+        return [plan_pb2.PlanAnswer(id=query.id, failure=failure)]
     except Exception:
         log.exception("preview_failed", query=query.id)
         failure = failure_pb2.Failure(reason="PLAN_FAILED", message="see its log", retryable=True)

@@ -10,9 +10,11 @@ import pytest
 from quell.executor.v1 import plan_pb2
 from quell.remediation.v1 import email_pb2, item_pb2, outcome_pb2, remediation_pb2
 
-from kit_house import START, House
+from kit_house import IDENTITY, START, House
 from kit_world import Quarantine, content, quarantine, scan
 from quell_executor.effect import Plan, PlannedItem, RefusedError
+from quell_executor.executor import Executor
+from quell_executor.settings import Seams
 from quell_runtime.seams import stamp
 
 BAD = content("bad")
@@ -145,6 +147,21 @@ async def test_snapshots_are_kept_while_an_action_needs_them_and_then_forgotten(
     assert (await mails.receipt(waits)).outcome.effect == outcome_pb2.EFFECT_STATE_IN_FORCE
     lost = await mails.carry_out(cluster(), snapshot_digest=unneeded)
     assert lost.failure.reason == "SNAPSHOT_LOST"
+
+
+async def test_a_snapshot_that_has_no_room_is_said_so(mails: House) -> None:
+    """It may be asked again when there is."""
+    mails.world.files = {"/a": BAD}
+    mails.room = 0
+    (full,) = await ask(mails, cluster())
+    assert (full.failure.reason, full.failure.retryable) == ("STORE_FULL", True)
+
+
+async def test_a_release_is_not_offered_without_what_it_releases(mails: House) -> None:
+    """It could take nothing back."""
+    offers = {"release_from_quarantine": mails.offers()["release_from_quarantine"]}
+    with pytest.raises(ValueError, match="release_from_quarantine"):
+        Executor(mails.settings, IDENTITY, offers, mails.store, Seams())
 
 
 async def test_a_plan_with_one_key_twice_is_refused(mails: House) -> None:
