@@ -1,15 +1,14 @@
 """`ActionService`: read the request, call the use case, write the response."""
 # ruff: noqa: N802 - methods have the contract's names
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 
-from quell.actioncenter.v1 import action_pb2
 from quell.actioncenter.v1 import action_service_pb2 as messages
 from quell.actioncenter.v1.action_service_pb2_grpc import ActionServiceServicer
 
 from quell_actioncenter.api import callers, items, resources, selection
 from quell_actioncenter.api.watching import watching
-from quell_actioncenter.application.actions import Actions
+from quell_actioncenter.application.center import Center
 from quell_actioncenter.application.history import action_event_of
 from quell_actioncenter.domain.errors import ActionUnknownError
 from quell_actioncenter.domain.records import ActionRecord
@@ -25,18 +24,13 @@ FIELDS = resources.ACTION
 class ActionServicer(ActionServiceServicer):
     """Pending actions and the history of all of them: look, decide, take back."""
 
-    def __init__(
-        self,
-        actions: Actions,
-        store: Store,
-        people: People,
-        progress: Callable[[], Mapping[str, action_pb2.Progress]],
-    ) -> None:
-        """Change by the use cases, read from the store and the progress."""
-        self._actions = actions
+    def __init__(self, center: Center, store: Store, people: People) -> None:
+        """Change by the use cases, read from the store."""
+        self._actions = center.actions
+        self._shown = center.shown
+        self._progress = center.progress
         self._store = store
         self._people = people
-        self._progress = progress
 
     async def CreateAction(
         self, request: messages.CreateActionRequest, _context: object
@@ -143,13 +137,3 @@ class ActionServicer(ActionServiceServicer):
         if found is None:
             raise ActionUnknownError(f"there is no {name}")
         return found
-
-    def _shown(self, record: ActionRecord) -> action_pb2.Action:
-        """Return the action with how far its executor is laid over it."""
-        progress = self._progress().get(record.name)
-        if progress is None or record.state != action_pb2.ACTION_STATE_RUNNING:
-            return record.action
-        shown = action_pb2.Action()
-        shown.CopyFrom(record.action)
-        shown.progress.CopyFrom(progress)
-        return shown

@@ -14,8 +14,9 @@ from quell_actioncenter.application.investigations import Investigations
 from quell_actioncenter.application.plans import Plans
 from quell_actioncenter.application.rereading import Rereading
 from quell_actioncenter.application.setting import ExecutorSetting, House, Settings
+from quell_actioncenter.application.shown import shown
 from quell_actioncenter.application.timer import Timer
-from quell_actioncenter.domain.records import CounterRecord
+from quell_actioncenter.domain.records import ActionRecord, CounterRecord
 from quell_actioncenter.signing.seals import Seals
 from quell_actioncenter.store.tables import COUNTERS
 from quell_runtime.seams import Clock, Point, Rng, micros, nowhere
@@ -70,6 +71,11 @@ class Center:
     def progress(self) -> Mapping[str, action_pb2.Progress]:
         """Return how far executors are, by action; lost at a restart."""
         return self._house.progress
+
+    def shown(self, record: ActionRecord) -> action_pb2.Action:
+        """Return an action as it is now."""
+        progress = self._house.progress.get(record.name)
+        return shown(record, progress, self._desk.in_force.policy, self._desk.clock.now())
 
     def connected(self) -> Mapping[str, bool]:
         """Return of each configured plane whether its executor has a stream now."""
