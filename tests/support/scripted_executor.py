@@ -126,7 +126,7 @@ class ScriptedExecutor:
         outcome = outcome_pb2.Outcome(
             effect=effect,
             items=outcome_pb2.ItemCounts(total_items=1, done_items=1),
-            undo=None if warrant.undo_of else outcome_pb2.UNDO_STATE_POSSIBLE,
+            undo=outcome_pb2.UNDO_STATE_UNSPECIFIED if warrant.undo_of else outcome_pb2.UNDO_STATE_POSSIBLE,
             start_time=now,
             end_time=now,
         )

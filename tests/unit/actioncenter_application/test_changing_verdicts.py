@@ -1,0 +1,185 @@
+"""A verdict that falls has what it caused called off or its undo proposed; one that rises has what it asks for, once."""
+
+from collections.abc import Callable
+
+from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
+from quell.executor.v1 import target_report_pb2
+from quell.remediation.v1 import evidence_pb2
+
+from center_bench import ANN, BOB, DETECTOR, HARMLESS, SUSPICIOUS, Bench, file, url
+from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS
+from quell_runtime.sealing import SealKey
+
+AGENT, OTHER = SealKey(bytes([9] * 32)), SealKey(bytes([8] * 32))
+CONNECTED = target_report_pb2.TARGET_STATE_CONNECTED
+UNRESOLVED = investigation_pb2.NO_ACTION_REASON_TARGET_UNRESOLVED
+LACKS = investigation_pb2.NO_ACTION_REASON_EXECUTOR_LACKS_KIND
+
+
+async def add(bench: Bench, *evidence: evidence_pb2.Evidence) -> investigation_service_pb2.AddEvidenceResponse:
+    """Add evidence to the first investigation."""
+    request = investigation_service_pb2.AddEvidenceRequest(name="investigations/xdr.1", evidence=evidence)
+    answer = await bench.center.investigations.add_evidence(request, DETECTOR)
+    await bench.settle()
+    return answer
+
+
+async def counts(bench: Bench) -> tuple[int, int, int]:
+    """Return threats, unserved and undetermined."""
+    (one,) = await bench.store.select(INVESTIGATIONS)
+    return one.threats, one.unserved, one.undetermined
+
+
+def test_what_is_still_pending_is_called_off(play: Callable[..., None]) -> None:
+    """And asked for anew if the verdict rises again."""
+
+    async def story(bench: Bench) -> None:
+        await bench.submit(url(), complete=False)
+        assert (await add(bench, url(verdict=HARMLESS, revision=1))).replaced == 1
+        assert await bench.states() == ["CANCELED"]
+        assert await counts(bench) == (0, 0, 0)
+        await add(bench, url(revision=2))
+        await add(bench, url(verdict=SUSPICIOUS, revision=3))
+        assert sorted(await bench.states()) == ["CANCELED", "PENDING_APPROVAL"]
+        assert await counts(bench) == (1, 0, 0)
+
+    play(story)
+
+
+def test_the_undo_of_what_is_done_is_proposed_and_withdrawn(play: Callable[..., None]) -> None:
+    """A person decides about it, unless the verdict rises again before."""
+
+    async def story(bench: Bench) -> None:
+        device = bench.device.send_target(AGENT, CONNECTED)
+        bench.device.answer = lambda _warrant: None
+        await bench.settle()
+        await bench.submit(file(device=device), complete=False)
+        await bench.settle()
+        await add(bench, file(device=device, verdict=HARMLESS, revision=1))
+        assert await bench.states() == ["DISPATCHED"]
+        receipt = bench.device.carried_out(bench.device.warrants[0])
+        receipt.warrant_digest = (await bench.actions())[0].warrant_digest
+        bench.device.send_receipts(receipt, key=AGENT)
+        await bench.settle()
+        done, undo = sorted(await bench.actions(), key=lambda one: one.action.undo_of)
+        assert (undo.action.undo_of, undo.action.origin.policy.rule) == (done.name, "verdict-fell")
+        assert sorted(await bench.states()) == ["PENDING_APPROVAL", "SUCCEEDED"]
+        await add(bench, file(device=device, revision=2))
+        assert sorted(await bench.states()) == ["CANCELED", "SUCCEEDED"]
+        await add(bench, file(device=device, verdict=HARMLESS, revision=3))
+        (again,) = [one for one in await bench.actions() if one.state == 1]
+        for who in (ANN, BOB):
+            await bench.approve(again.action, who)
+        await bench.settle()
+        assert bench.device.warrants[-1].undo_of == done.name
+
+    play(story)
+
+
+def test_a_risen_verdict_lets_go_what_was_pending(play: Callable[..., None]) -> None:
+    """One action, let go by the policy."""
+
+    async def story(bench: Bench) -> None:
+        device = bench.device.send_target(AGENT, CONNECTED)
+        await bench.settle()
+        await bench.submit(file(device=device, verdict=SUSPICIOUS), complete=False)
+        assert await bench.states() == ["PENDING_APPROVAL"]
+        await add(bench, file(device=device, revision=1))
+        (record,) = await bench.actions()
+        assert record.action.decision.rule == "stop-and-quarantine-files"
+        assert len(bench.device.warrants) == 1
+
+    play(story)
+
+
+def test_what_two_pieces_of_evidence_asked_for_outlives_the_fall_of_one(play: Callable[..., None]) -> None:
+    """Only when nothing asks for it any more it is called off."""
+
+    async def story(bench: Bench) -> None:
+        where = "https://evil.example/x"
+        await bench.submit(url(1, where=where), url(2, where=where), complete=False)
+        await add(bench, url(1, verdict=HARMLESS, revision=1, where=where))
+        assert await bench.states() == ["PENDING_APPROVAL"]
+        await add(bench, url(2, verdict=HARMLESS, revision=1, where=where))
+        assert await bench.states() == ["CANCELED"]
+
+    play(story)
+
+
+def test_evidence_of_an_unknown_device_is_read_again_when_it_is_known(play: Callable[..., None]) -> None:
+    """By its name, by its host name, and by the one device of its investigation."""
+
+    async def story(bench: Bench) -> None:
+        named = file(1, device="devices/" + "a" * 26)
+        hosted = file(2)
+        hosted.host_name = "Web-1"
+        await bench.submit(named, hosted, file(3), complete=False)
+        assert [one.no_action for one in await bench.store.select(EVIDENCE)] == [UNRESOLVED] * 3
+        assert await counts(bench) == (3, 3, 0)
+        device = bench.device.send_target(AGENT, CONNECTED, "web-1")
+        await bench.settle()
+        # A host name alone leaves doubt: people decide.
+        assert await bench.states() == ["PENDING_APPROVAL"]
+        assert (await bench.actions())[0].action.resolved_by == "Web-1"
+        await bench.submit(file(4), number="2", complete=False)
+        request = investigation_service_pb2.AddEvidenceRequest(
+            name="investigations/xdr.2", evidence=[file(5, device=device)]
+        )
+        await bench.center.investigations.add_evidence(request, DETECTOR)
+        await bench.settle()
+        second = [one for one in await bench.actions() if one.investigation == "investigations/xdr.2"]
+        assert [one.device for one in second] == [device, device]
+
+    play(story)
+
+
+def test_a_host_name_that_two_claim_means_neither(play: Callable[..., None]) -> None:
+    """It stays unresolved, and says so."""
+
+    async def story(bench: Bench) -> None:
+        bench.device.send_target(AGENT, CONNECTED, "web-1")
+        bench.device.send_target(OTHER, CONNECTED, "web-1")
+        await bench.settle()
+        hosted = file()
+        hosted.host_name = "web-1"
+        await bench.submit(hosted)
+        assert not await bench.actions()
+        (kept,) = await bench.store.select(EVIDENCE)
+        assert kept.no_action == UNRESOLVED
+
+    play(story)
+
+
+def test_evidence_whose_kind_nobody_offers_is_read_again_when_somebody_does(play: Callable[..., None]) -> None:
+    """An executor that learns a kind is told what waits for it."""
+
+    async def story(bench: Bench) -> None:
+        offered, bench.email.kinds = bench.email.kinds, []
+        bench.email.vanish()
+        bench.email.reachable.set()
+        await bench.settle(2)
+        await bench.submit(url())
+        (kept,) = await bench.store.select(EVIDENCE)
+        assert (kept.no_action, kept.waits_for) == (LACKS, "plane/email")
+        bench.email.kinds = offered
+        bench.email.vanish()
+        bench.email.reachable.set()
+        await bench.settle(2)
+        assert await bench.states() == ["PENDING_APPROVAL"]
+        assert await counts(bench) == (1, 0, 0)
+
+    play(story)
+
+
+def test_a_person_ends_an_investigation_and_nothing_leads_out_of_that(play: Callable[..., None]) -> None:
+    """What was not sent is canceled, also what one more person is asked about."""
+
+    async def story(bench: Bench) -> None:
+        await bench.submit(url(1), url(2), complete=False)
+        request = investigation_service_pb2.TerminateInvestigationRequest(name="investigations/xdr.1", comment="no")
+        for _ in range(2):
+            ended = await bench.center.investigations.terminate(request, BOB)
+            assert ended.state == investigation_pb2.INVESTIGATION_STATE_TERMINATED_BY_USER
+        assert await bench.states() == ["CANCELED", "CANCELED"]
+
+    play(story)
