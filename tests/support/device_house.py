@@ -262,10 +262,14 @@ class Stream:
         kinds = [target_report_pb2.Kind(name="stop_and_quarantine")]
         hello = executor_service_pb2.ExecutorHello(version=1, identity_key=self.agent.key.public, kinds=kinds)
         await self.up(executor_service_pb2.WorkResponse(hello=hello))
-        facts = agent_service_pb2.DeviceFacts(host_name=self.agent.host_name, os="Debian GNU/Linux 12")
-        await self.write(agent_service_pb2.ConnectRequest(facts=facts))
+        await self.say_facts()
         for response in tuple(self.agent.unstored.values()):
             await self.up(response)
+
+    async def say_facts(self) -> None:
+        """Say what the machine is like."""
+        facts = agent_service_pb2.DeviceFacts(host_name=self.agent.host_name, os="Debian GNU/Linux 12")
+        await self.write(agent_service_pb2.ConnectRequest(facts=facts))
 
     async def up(self, response: executor_service_pb2.WorkResponse) -> None:
         """Send one message."""

@@ -85,6 +85,20 @@ async def test_a_warrant_for_a_device_that_is_away_is_not_accepted(house: House)
     assert [kind.name for kind in found.targets[-1].kinds] == ["stop_and_quarantine"]
 
 
+async def test_a_new_host_name_is_reported(house: House) -> None:
+    """The Action Center keeps all that a device ever claimed."""
+    agent = await house.enrolled()
+    async with center(house) as found, agent.connected() as stream:
+        await reported(found, agent, CONNECTED)
+        agent.host_name = "lab-2"
+        await stream.say_facts()
+
+        async def look() -> list[str]:
+            return [each.host_name for each in found.targets]
+
+        await eventually(look, lambda seen: seen[-1] == "lab-2")
+
+
 async def test_no_receipt_is_lost_when_the_action_centers_stream_breaks(house: House) -> None:
     """Receipts that came up while it was away, or that it has not stored, come again on its next stream."""
     agent = await house.enrolled()

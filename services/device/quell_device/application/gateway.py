@@ -73,6 +73,8 @@ class Gateway:
         """
         session = self._streams.join(await self._registry.admitted(device))
         try:
+            # Again, now that a ban would meet this stream.
+            await self._registry.admitted(device)
             async with aclosing(conversation(session.lane, self._hear_agent(session, requests))) as batches:
                 async for batch in batches:
                     for response in batch:

@@ -13,8 +13,7 @@ from quell.executor.v1 import executor_service_pb2, target_report_pb2
 from quell_device.application.registry import Registry, Sight
 from quell_device.application.session import Session
 from quell_device.application.uplink import Uplink
-from quell_device.domain.errors import BannedError
-from quell_device.domain.records import DeviceRecord, DeviceState
+from quell_device.domain.records import DeviceRecord
 from quell_runtime.errors import QuellError
 from quell_runtime.seams import Rng, new_uuid, stamp
 
@@ -65,8 +64,6 @@ class Presence:
             await asyncio.sleep(RETRY_SECONDS)
             return
         for record in found:
-            if record.state is DeviceState.BANNED and record.id in self._sessions:
-                self._sessions[record.id].lane.close(BannedError("the device is banned"))
             if marked[record.id]:
                 await self._uplink.put(executor_service_pb2.WorkResponse(targets=self._report(record)))
 
