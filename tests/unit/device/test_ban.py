@@ -38,8 +38,9 @@ class Racing(Registry):
 
 async def silence() -> AsyncIterator[agent_service_pb2.ConnectRequest]:
     """Say nothing."""
-    for nothing in ():
-        yield nothing
+    nothing: tuple[agent_service_pb2.ConnectRequest, ...] = ()
+    for each in nothing:
+        yield each
 
 
 async def test_a_ban_between_the_look_and_the_stream_is_not_missed(tmp_path: Path) -> None:
