@@ -1,0 +1,1 @@
+"""What the agent can do to its machine, a module a kind."""
