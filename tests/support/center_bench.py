@@ -71,6 +71,10 @@ class Bench:
     async def close(self) -> None:
         """Stop all of it."""
         await self.center.stop()
+        await self.die()
+
+    async def die(self) -> None:
+        """End as a process does that is killed: nothing more is written."""
         for connection in self._connections:
             await connection.close()
 

@@ -23,7 +23,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
-        if not ready and scheduled:
+        assert ready or scheduled, "nothing will ever happen again, and somebody waits for it"
+        if not ready:
             self._elapsed = max(self._elapsed, scheduled[0].when())
         super()._run_once()  # type: ignore[misc]
 

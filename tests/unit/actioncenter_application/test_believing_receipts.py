@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from quell.remediation.v1 import failure_pb2, item_pb2, outcome_pb2
 from quell.executor.v1 import executor_service_pb2
+from quell.remediation.v1 import failure_pb2, item_pb2, outcome_pb2
 from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
 
 from center_bench import Bench, block

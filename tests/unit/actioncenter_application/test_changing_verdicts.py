@@ -1,4 +1,4 @@
-"""A verdict that falls has what it caused called off or its undo proposed; one that rises has what it asks for, once."""
+"""A verdict that falls has what it caused called off or its undo proposed; one that rises asks for more, once."""
 
 from collections.abc import Callable
 
