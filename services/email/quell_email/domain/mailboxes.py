@@ -23,6 +23,10 @@ class Place:
     gid: int
     keywords: Mapping[str, str] = field(default_factory=dict)
 
+    def plain(self) -> dict[str, object]:
+        """Return it for JSON; `dataclasses.asdict` copies deeply, and takes longer than the move itself."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -11,7 +11,7 @@ A port in a pattern means that port; without one every port is meant.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from tldextract import TLDExtract
 
@@ -44,6 +44,7 @@ class Pattern:
         return f"{'*.' if self.below else ''}{self.host}{':' + self.port if self.port else ''}"
 
 
+@lru_cache(4096)
 def pattern_of(text: str) -> Pattern:
     """Read a pattern.
 
@@ -62,8 +63,10 @@ def pattern_of(text: str) -> Pattern:
     port = "" if url.port in _OWN_PORTS else url.port
     whole = target is None and shape["scheme"] is None
     found = Pattern(url.host, bool(shape["below"]), port, None if whole else url.target, bool(shape["more"]))
-    if shape["below"] and is_address(url.host):
+    if is_address(url.host) and shape["below"]:
         raise PatternInvalidError("an address has no hosts below it", "pattern")
+    if not is_address(url.host) and "." not in url.host:
+        raise PatternInvalidError("a host has a dot in it", "pattern")
     if (found.below or found.target is None) and is_public_suffix(url.host):
         raise PatternInvalidError(f"{url.host} is a public suffix: it would block everybody's hosts", "pattern")
     return found
@@ -84,4 +87,4 @@ def is_public_suffix(host: str) -> bool:
     """Tell whether anybody may register names directly under it: `com`, `co.uk`, `github.io`."""
     if is_address(host):
         return False
-    return "." not in host or not _suffixes()(host).domain
+    return not _suffixes()(host).domain

@@ -87,7 +87,24 @@ def again(selector: target_pb2.MessageSelector) -> Criterion:
 def names(selector: target_pb2.MessageSelector) -> frozenset[str]:
     """Return the keys of what a selector names, the same for the same question however it is written."""
     asked: list[Message] = [*selector.messages.messages] or [selector.cluster]
-    return frozenset(f"email.query:{json.dumps(_plain(one), sort_keys=True)}" for one in asked)
+    return frozenset(_name(_plain(one)) for one in asked)
+
+
+def key_of(mailbox: str, sha256: str) -> str:
+    """Return the item key of a message."""
+    return f"email.message:{mailbox}:{sha256}"
+
+
+def names_of(mailbox: str, sha256: str, message_id: str) -> frozenset[str]:
+    """Return the keys of everything but a cluster that could name a message."""
+    refs = [{"sha256": sha256}, {"mailbox": f"mailboxes/{mailbox}", "sha256": sha256}]
+    if message_id:
+        refs += [{"message_id": message_id}, {"mailbox": f"mailboxes/{mailbox}", "message_id": message_id}]
+    return frozenset(map(_name, refs))
+
+
+def _name(asked: object) -> str:
+    return f"email.query:{json.dumps(asked, sort_keys=True)}"
 
 
 def _plain(message: Message) -> object:
@@ -95,6 +112,8 @@ def _plain(message: Message) -> object:
     for name in ("mailbox", "sender", "sender_domain", "content_type"):
         if name in found:
             found[name] = found[name].casefold()
+    if "message_id" in found:
+        found["message_id"] = found["message_id"].strip("<> ")
     if "subject" in found:
         found["subject"] = normal_subject(found["subject"])
     if "mailboxes" in found:

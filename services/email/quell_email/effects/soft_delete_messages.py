@@ -1,7 +1,6 @@
 """Soft delete: messages leave their users' sight and can be put back exactly."""
 
 import asyncio
-import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2
 
 from quell_email.domain.mailboxes import Found, Mailboxes, Place
-from quell_email.domain.selection import Criterion, address_of, again, criteria, names
+from quell_email.domain.selection import Criterion, address_of, again, criteria, key_of, names, names_of
 from quell_executor.effect import Finding, Plan, PlannedItem, Progress, RefusedError
 
 AT_ONCE = 4
@@ -34,7 +33,8 @@ class _Before:
     undecided: bool = False
 
     def dump(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self)).encode()
+        places = [place.plain() for place in self.places]
+        return json.dumps({"places": places, "sent": self.sent, "undecided": self.undecided}).encode()
 
 
 class SoftDeleteMessages:
@@ -48,10 +48,11 @@ class SoftDeleteMessages:
         """Find the messages, or only those `within`: again by digest, wherever in their mailbox they are now."""
         sent = order.include_sent_copies
         if within is not None:
-            items = await self._find_again([item.message for item in within], again(order.messages), sent=sent)
+            found = await self._find_again([item.message for item in within], again(order.messages), sent=sent)
         else:
-            items = await self._find_all(criteria(order.messages), sent=sent)
-        return Plan(tuple(items), names(order.messages))
+            found = await self._find_all(criteria(order.messages), sent=sent)
+        asked = names(order.messages)
+        return Plan(tuple(_planned(mailbox, message, asked, sent=sent) for mailbox, message in found), asked)
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take what is still in sight, or put back; what can't be is left and seen by the probe."""
@@ -93,7 +94,7 @@ class SoftDeleteMessages:
         """Plan to put back; what hinders one is found by the probe, at the time."""
         return replace(plan, reverts=True)
 
-    async def _find_all(self, wanted: Sequence[Criterion], *, sent: bool) -> list[PlannedItem]:
+    async def _find_all(self, wanted: Sequence[Criterion], *, sent: bool) -> list[tuple[str, Found]]:
         known = await self._mailboxes.addresses()
         for one in wanted:
             if one.mailboxes and not one.mailboxes <= set(known):
@@ -106,11 +107,11 @@ class SoftDeleteMessages:
         for one in wanted:
             for mailbox in one.mailboxes or () if one.sha256 else ():
                 found.setdefault((mailbox, one.sha256), Found(one.sha256, "", "", ()))
-        return [_planned(mailbox, message, sent=sent) for (mailbox, _), message in found.items()]
+        return [(mailbox, message) for (mailbox, _), message in found.items()]
 
     async def _find_again(
         self, listed: Sequence[item_pb2.MessageItem], base: Criterion, *, sent: bool
-    ) -> list[PlannedItem]:
+    ) -> list[tuple[str, Found]]:
         asked: dict[str, list[Criterion]] = defaultdict(list)
         for message in listed:
             asked[address_of(message.mailbox)].append(replace(base, sha256=message.sha256))
@@ -119,7 +120,7 @@ class SoftDeleteMessages:
         for message in listed:
             mailbox = address_of(message.mailbox)
             gone = Found(message.sha256, message.message_id, message.subject, ())
-            items.append(_planned(mailbox, found.get((mailbox, message.sha256), gone), sent=sent))
+            items.append((mailbox, found.get((mailbox, message.sha256), gone)))
         return items
 
     async def _find(self, asked: dict[str, list[Criterion]], *, sent: bool) -> dict[tuple[str, str], Found]:
@@ -137,7 +138,7 @@ class SoftDeleteMessages:
         }
 
 
-def _planned(mailbox: str, message: Found, *, sent: bool) -> PlannedItem:
+def _planned(mailbox: str, message: Found, asked: frozenset[str], *, sent: bool) -> PlannedItem:
     item = item_pb2.MessageItem(
         mailbox=f"mailboxes/{mailbox}",
         folder=message.places[0].folder if message.places else "",
@@ -146,7 +147,8 @@ def _planned(mailbox: str, message: Found, *, sent: bool) -> PlannedItem:
         subject=message.subject,
     )
     before = _Before(message.places, sent, message.undecided)
-    return PlannedItem(f"email.message:{mailbox}:{message.sha256}", item_pb2.Item(message=item), before.dump())
+    named = names_of(mailbox, message.sha256, message.message_id) | asked
+    return PlannedItem(key_of(mailbox, message.sha256), item_pb2.Item(message=item), before.dump(), named)
 
 
 def _sent(items: Sequence[PlannedItem]) -> bool:
@@ -184,4 +186,8 @@ async def _each_mailbox(
         async with turn:
             await work(mailbox, some)
 
-    await asyncio.gather(*(one(mailbox, some) for mailbox, some in grouped.items()))
+    ends = await asyncio.gather(*(one(mailbox, some) for mailbox, some in grouped.items()), return_exceptions=True)
+    for end in ends:
+        # Only now: what failed in one mailbox is no reason to leave the others half done.
+        if end is not None:
+            raise end

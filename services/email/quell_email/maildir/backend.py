@@ -3,15 +3,28 @@
 import asyncio
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from quell_email.domain.mailboxes import Found, Sight
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import moving, search
 from quell_email.maildir.index import Index
 from quell_runtime.seams import Point, nowhere
+
+T = TypeVar("T")
+
+
+async def finished(work: Callable[[], T]) -> T:
+    """Do blocking work in a thread. Whoever is cancelled meanwhile waits: nothing is to change behind its back."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 class Maildirs:
@@ -30,54 +43,39 @@ class Maildirs:
 
     async def addresses(self) -> Collection[str]:
         """Return every mailbox."""
-        return await asyncio.to_thread(self._list)
+        return await finished(self._list)
 
     async def find(self, mailbox: str, wanted: Sequence[Criterion], *, sent: bool) -> Sequence[Found]:
         """Return the messages that answer."""
-
-        def work() -> list[Found]:
-            root = self._root(mailbox)
-            return search.find(root, self._index, wanted, sent=sent) if root else []
-
-        return await asyncio.to_thread(work)
+        return await self._trip(mailbox, lambda root: search.find(root, self._index, wanted, sent=sent)) or ()
 
     async def look(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Sight:
         """Look where these messages are now."""
-
-        def work() -> Sight:
-            root = self._root(mailbox)
-            if root is None:
-                return Sight(frozenset(), frozenset())
-            return search.look(root, self._index, frozenset(digests), sent=sent)
-
-        return await asyncio.to_thread(work)
+        asked = frozenset(digests)
+        seen = await self._trip(mailbox, lambda root: search.look(root, self._index, asked, sent=sent))
+        return seen or Sight(frozenset(), frozenset())
 
     async def take(self, mailbox: str, digests: Collection[str], action: str, *, sent: bool) -> None:
         """Take every copy out of sight."""
-
-        def work() -> None:
-            if root := self._root(mailbox):
-                moving.take(root, self._index, frozenset(digests), action, self._point, sent=sent)
-
-        await asyncio.to_thread(work)
+        asked = frozenset(digests)
+        await self._trip(mailbox, lambda root: moving.take(root, self._index, asked, action, self._point, sent=sent))
 
     async def obstacles(self, mailbox: str, digests: Collection[str]) -> Mapping[str, str]:
         """Return what hinders putting back."""
-
-        def work() -> dict[str, str]:
-            root = self._root(mailbox)
-            return moving.obstacles(root, frozenset(digests)) if root else {}
-
-        return await asyncio.to_thread(work)
+        return await self._trip(mailbox, lambda root: moving.obstacles(root, frozenset(digests))) or {}
 
     async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
         """Put back what nothing hinders."""
+        await self._trip(mailbox, lambda root: moving.put_back(root, frozenset(digests), self._point))
 
-        def work() -> None:
-            if root := self._root(mailbox):
-                moving.put_back(root, frozenset(digests), self._point)
+    async def _trip(self, mailbox: str, work: Callable[[Path], T]) -> T | None:
+        """Do some work on a mailbox in a thread; None if there is no such mailbox."""
 
-        await asyncio.to_thread(work)
+        def there() -> T | None:
+            root = self._root(mailbox)
+            return work(root) if root else None
+
+        return await finished(there)
 
     def _root(self, mailbox: str) -> Path | None:
         if mailbox not in self._roots:

@@ -4,13 +4,12 @@ A message is kept as the file that it was, renamed `{sha256}.{action}.{number}`.
 `{action}.json` says where and how it was: with it, a message can be put back even if every journal of ours is lost.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,25 +90,19 @@ class Hold:
                 os.unlink(f"{action}{RECORD}", dir_fd=self.handle)
 
     def _write(self, action: str, record: Mapping[str, Place]) -> None:
-        text = json.dumps({name: dataclasses.asdict(place) for name, place in record.items()})
+        text = json.dumps({name: place.plain() for name, place in record.items()})
         write_durably(f"{action}{RECORD}", text.encode(), self.handle)
 
 
 @contextmanager
 def hold_of(root: Path) -> Iterator[Hold | None]:
-    """Open the hold of the mailbox at `root`; None if nothing was ever taken from it.
-
-    Raises:
-        PermissionError: Somebody else has made the folder; what lies there is not ours.
-
-    """
-    try:
-        with directory(_path(root)) as handle:
-            if os.fstat(handle).st_uid != os.geteuid():
-                raise PermissionError("the folder for taken messages is not ours")
-            yield Hold(handle)
-    except FileNotFoundError:
-        yield None
+    """Open the hold of the mailbox at `root`; None if nothing was ever taken from it, or if somebody else made it."""
+    with ExitStack() as opened:
+        hold = None
+        with suppress(FileNotFoundError, NotADirectoryError):
+            handle = opened.enter_context(directory(_path(root)))
+            hold = Hold(handle) if os.fstat(handle).st_uid == os.geteuid() else None
+        yield hold
 
 
 def make_hold(root: Path) -> None:

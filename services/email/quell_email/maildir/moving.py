@@ -14,6 +14,7 @@ from quell_email.maildir.box import KEYWORDS, shelves
 from quell_email.maildir.files import directory, move, read_text
 from quell_email.maildir.hold import Hold, Kept, hold_of, make_hold
 from quell_email.maildir.index import File, Index
+from quell_executor.effect import RefusedError
 from quell_runtime.seams import Point
 
 log = structlog.get_logger()
@@ -25,17 +26,17 @@ class _HinderedError(Exception):
     """A message can't be put back exactly. The argument is the reason."""
 
 
-def take(root: Path, index: Index, digests: frozenset[str], action: str, point: Point, *, sent: bool) -> None:  # noqa: PLR0913
+def take(root: Path, index: Index, digests: frozenset[str], action: str, point: Point, *, sent: bool) -> None:
     """Take every copy of these out of sight."""
     make_hold(root)
     with hold_of(root) as hold:
-        assert hold is not None, "just made"  # noqa: S101 - nobody but us takes it away
+        if hold is None:
+            raise RefusedError("HOLD_NOT_OURS", "the folder for taken messages was made by somebody else")
         for _ in range(PASSES):
             with ExitStack() as opened:
                 visible = _visible(root, index, digests, opened, sent=sent)
-                if not visible:
+                if not visible or (_take_all(hold, visible, action, point) and len(visible) >= len(digests)):
                     return
-                _take_all(hold, visible, action, point)
 
 
 def obstacles(root: Path, digests: frozenset[str]) -> dict[str, str]:
@@ -81,12 +82,15 @@ def _visible(root: Path, index: Index, digests: frozenset[str], opened: ExitStac
     return found
 
 
-def _take_all(hold: Hold, visible: list[Copy], action: str, point: Point) -> None:
+def _take_all(hold: Hold, visible: list[Copy], action: str, point: Point) -> bool:
+    """Take these copies; tell whether every one could be."""
+    taken = 0
     chosen = hold.enter(action, [(sha256, place) for sha256, place, _ in visible])
     point("maildir.recorded")
     for name, (_, _, file) in zip(chosen, visible, strict=True):
         try:
             move(file.parent, file.name, hold.handle, name)
+            taken += 1
         except OSError as error:
             # It stays where it is; what looks afterwards says so.
             log.warning("message_not_taken", errno=error.errno)
@@ -94,6 +98,7 @@ def _take_all(hold: Hold, visible: list[Copy], action: str, point: Point) -> Non
     os.fsync(hold.handle)
     for handle in {file.parent for _, _, file in visible}:
         os.fsync(handle)
+    return taken == len(visible)
 
 
 Way = tuple[Kept, Place, str]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quell_email.domain.mailboxes import Found, Place, Sight
@@ -32,19 +32,16 @@ def find(root: Path, index: Index, wanted: Sequence[Criterion], *, sent: bool) -
 
     """
     located = [_located(root, one) for one in wanted]
-    found: dict[str, list[tuple[_Copy, bool | None]]] = {}
+    found: dict[str, Found] = {}
     for copy in _copies(root, sent=sent):
         with suppress(FileNotFoundError):
             answer = _answer(index, copy, wanted, located)
             if answer is not False:
-                found.setdefault(index.sha256(copy.file), []).append((copy, answer))
-    messages = []
-    for sha256, copies in found.items():
-        known = [_described(index, copy) for copy, _ in copies]
-        places = tuple(copy.place for copy, _ in copies)
-        undecided = all(answer is None for _, answer in copies)
-        messages.append(Found(sha256, *known[0], places, undecided))
-    return sorted(messages, key=lambda message: message.places[0].mtime_ns)
+                sha256 = index.sha256(copy.file)
+                one = found.get(sha256) or Found(sha256, *_described(index, copy), (), undecided=True)
+                undecided = one.undecided and answer is None
+                found[sha256] = replace(one, places=(*one.places, copy.place), undecided=undecided)
+    return sorted(found.values(), key=lambda message: message.places[0].mtime_ns)
 
 
 def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Sight:

@@ -1,0 +1,39 @@
+"""Soft delete keeps the kit's contract for effects."""
+
+from dataclasses import dataclass
+
+import pytest
+from quell.remediation.v1 import email_pb2, target_pb2
+
+from mail_tree import MailTree
+from quell_email.effects.soft_delete_messages import SoftDeleteMessages
+from quell_executor.contract import EffectContract, World
+
+
+@dataclass
+class Campaign:
+    """A campaign in three mailboxes."""
+
+    tree: MailTree
+    effect: SoftDeleteMessages
+    order: email_pb2.SoftDeleteMessages
+
+    async def look(self) -> object:
+        """Return what the users see."""
+        return [self.tree.photograph(path.name) for path in sorted(self.tree.base.iterdir())]
+
+    async def disturb(self) -> None:
+        """Rename a folder that a message came from, as its user would."""
+        work = self.tree.root("cleo@example.org") / ".Work.2026"
+        work.rename(work.with_name(".Done.2026"))
+
+
+class TestSoftDeleteMessages(EffectContract):
+    """Every check of the suite, over real trees."""
+
+    @pytest.fixture
+    def world(self, tree: MailTree, effect: SoftDeleteMessages) -> World:
+        """Make the world of one check."""
+        cluster = target_pb2.MessageCluster(sender_domain="evil.example")
+        order = email_pb2.SoftDeleteMessages(messages=target_pb2.MessageSelector(cluster=cluster))
+        return Campaign(tree, effect, order)
