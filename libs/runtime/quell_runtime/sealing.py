@@ -3,6 +3,7 @@
 The bytes are those that `quell.warrant.v1.Sealed` describes (RFC 6962, 2.1; RFC 9162, 2.1.3.2; RFC 8032).
 """
 
+import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -55,6 +56,14 @@ class SealKey:
 def key_id_of(public: bytes) -> bytes:
     """Return the id of a public key: its SHA-256."""
     return hashlib.sha256(public).digest()
+
+
+def device_id(key_id: bytes) -> str:
+    """Return the id of the device of an identity key: base32, lower case, of the first 16 bytes of the key's id.
+
+    It is made of the key, so that nobody can put another key under a known device.
+    """
+    return base64.b32encode(key_id[:16]).decode().rstrip("=").lower()
 
 
 def open_seal(sealed: seal_pb2.Sealed, expected_type: str, key_of: Callable[[bytes], bytes | None]) -> bytes:

@@ -1,20 +1,18 @@
 """Checking what executors and devices sealed. A device's id is made of its key, so its statement proves itself."""
 
-import base64
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from quell.warrant.v1 import enrolment_pb2, seal_pb2
 
-from quell_runtime.sealing import SealInvalidError, key_id_of, open_seal
+from quell_runtime.sealing import SealInvalidError, device_id, key_id_of, open_seal
 
 M = TypeVar("M", bound=Message)
-ID_BYTES = 16
 
 
 def device_of_key(identity_key: bytes) -> str:
     """Return the device whose identity key it is: base32, in lower case, of 16 bytes of the key's SHA-256."""
-    return "devices/" + base64.b32encode(key_id_of(identity_key)[:ID_BYTES]).decode().rstrip("=").lower()
+    return f"devices/{device_id(key_id_of(identity_key))}"
 
 
 def opened(sealed: seal_pb2.Sealed, message: type[M], public_key: bytes) -> M:

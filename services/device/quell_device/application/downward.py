@@ -10,10 +10,9 @@ from quell.warrant.v1 import seal_pb2, warrant_pb2
 from quell_device.application.center import Center
 from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
-from quell_device.domain.records import device_id
 from quell_device.domain.routes import Routes, not_seen
 from quell_runtime.kinds import device_of
-from quell_runtime.sealing import SealInvalidError
+from quell_runtime.sealing import SealInvalidError, device_id
 
 _log = structlog.get_logger()
 

@@ -13,11 +13,11 @@ from quell.warrant.v1 import enrolment_pb2
 from quell_device.application.center import Center
 from quell_device.application.registry import Newcomer, Registry
 from quell_device.domain.errors import StatementInvalidError
-from quell_device.domain.records import TokenRecord, device_id
+from quell_device.domain.records import TokenRecord
 from quell_runtime.enrolment_token import EnrolmentToken, digest_of
 from quell_runtime.identity import Identity
 from quell_runtime.pki import Authority
-from quell_runtime.sealing import SealInvalidError, key_id_of, open_seal
+from quell_runtime.sealing import SealInvalidError, device_id, key_id_of, open_seal
 from quell_runtime.seams import Clock, Rng
 
 STATEMENT = enrolment_pb2.Enrolment.DESCRIPTOR.full_name

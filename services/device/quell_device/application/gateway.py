@@ -22,12 +22,12 @@ from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
 from quell_device.domain.batches import joined
 from quell_device.domain.errors import BannedError, KeyMismatchError
-from quell_device.domain.records import DeviceState, device_id
+from quell_device.domain.records import DeviceState
 from quell_device.domain.routes import Routes, allowed, ids_of
 from quell_device.store.tables import DEVICES
 from quell_executor.transport import ProtocolUnsupportedError
 from quell_runtime.kinds import kinds
-from quell_runtime.sealing import key_id_of
+from quell_runtime.sealing import device_id, key_id_of
 from quell_runtime.seams import Clock, Rng
 from quell_runtime.store import Change
 

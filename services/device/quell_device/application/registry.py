@@ -9,9 +9,9 @@ from quell.executor.v1 import executor_service_pb2
 from quell.warrant.v1 import seal_pb2
 
 from quell_device.domain.errors import BannedError, NoSuchDeviceError, StrangerError, TokenRefusedError
-from quell_device.domain.records import DeviceRecord, DeviceState, TokenRecord, WordRecord, device_id
+from quell_device.domain.records import DeviceRecord, DeviceState, TokenRecord, WordRecord
 from quell_device.store.tables import DEVICES, TOKENS, WORDS
-from quell_runtime.sealing import key_id_of
+from quell_runtime.sealing import device_id, key_id_of
 from quell_runtime.seams import Clock
 from quell_runtime.store import Query, Store, View
 

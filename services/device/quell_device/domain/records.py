@@ -1,6 +1,5 @@
 """What the device service keeps: devices, the tokens that let them in, and the newest words of the Action Center."""
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -64,8 +63,3 @@ class WordRecord:
     name: str
     number: int
     sealed: seal_pb2.Sealed | None = None
-
-
-def device_id(key_digest: bytes) -> str:
-    """Return the id of the device whose identity key has this SHA-256: base32, lower case, of its first 16 bytes."""
-    return base64.b32encode(key_digest[:16]).decode().rstrip("=").lower()

@@ -1,0 +1,153 @@
+"""The agent as a process: it alone knows which journal, clock, keys and effects there are."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import structlog
+from quell.device.v1 import agent_service_pb2
+from quell.warrant.v1 import key_set_pb2
+
+from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
+from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
+from quell_agent.identity import Identity
+from quell_agent.link import Link
+from quell_agent.processes import Processes
+from quell_agent.protected import Protected
+from quell_agent.search import Search
+from quell_agent.settings import AgentSettings
+from quell_agent.vault import Vaults
+from quell_agent.vault_file import VaultKeys
+from quell_executor.effect import Offers
+from quell_executor.executor import JOURNAL, Executor
+from quell_executor.settings import Seams
+from quell_executor.settings import Settings as KitSettings
+from quell_runtime import logs
+from quell_runtime.errors import QuellError
+from quell_runtime.kinds import kinds
+from quell_runtime.seams import SystemClock, SystemRng
+from quell_runtime.store.opening import opened
+
+log = structlog.get_logger()
+WRONG = 2
+TRY_AGAIN_AFTER = 5.0
+
+
+@asynccontextmanager
+async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]:
+    """Put the agent together over the data in its folder; enrolled first, if it is new."""
+    async with opened(settings.data, JOURNAL, name="journal", point=seams.point) as journal:
+        identity = Identity(settings.data, seams.clock)
+        welcome = None if identity.enrolled else await _enrolled(identity, settings)
+        home, executors = identity.home(), list[Executor]()
+        keys = VaultKeys(identity.secret, lambda: _recovery_key(executors[0].key_set))
+        offers = _offers(settings, keys)
+        ours = [kind.name for kind in kinds().values() if kind.plane == "device"]
+        kit = KitSettings(
+            home.deployment,
+            home.root_key,
+            missing={name: "not built yet" for name in ours if name not in offers},
+            max_effects_per_hour=settings.max_effects_per_hour,
+        )
+        executor = Executor(kit, identity.key, offers, journal, seams)
+        executors.append(executor)
+        if welcome is not None:
+            await executor.learn(welcome.key_set)
+        await executor.start()
+        try:
+            yield Link(identity, executor, settings, seams.rng)
+        finally:
+            await executor.stop()
+
+
+def _offers(settings: AgentSettings, keys: VaultKeys) -> Offers:
+    protected = Protected(settings.data)
+    processes = Processes(protected.runs_the_machine)
+    vaults = Vaults(settings.data, keys)
+    return {
+        "stop_and_quarantine": StopAndQuarantine(Machine(vaults, processes, Search(vaults, processes, protected))),
+        "release_from_quarantine": ReleaseFromQuarantine(),
+    }
+
+
+def _recovery_key(known: key_set_pb2.KeySet | None) -> bytes | None:
+    """Return the deployment's recovery key, for which data keys are wrapped besides."""
+    keys = known.keys if known else ()
+    good = [key.public_key for key in keys if key.use == key_set_pb2.KEY_USE_RECOVERY and not key.revoked]
+    return good[-1] if good else None
+
+
+async def _enrolled(identity: Identity, settings: AgentSettings) -> agent_service_pb2.EnrolResponse:
+    """Enrol, however long nobody can be reached.
+
+    Raises:
+        QuellError: The token can't be used, or whoever answers is not whom it names.
+
+    """
+    while True:
+        try:
+            return await identity.enrol(settings)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
+                raise QuellError(f"enrolment was refused: {error.details()}") from None
+        except OSError as error:
+            log.info("enrolment_waits", why=type(error).__name__)
+        await asyncio.sleep(TRY_AGAIN_AFTER)
+
+
+async def serve(settings: AgentSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Stopping lifts nothing: what is in force stays."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    running = asyncio.create_task(_run(settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if running.done():
+        running.result()
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def _run(settings: AgentSettings) -> None:
+    async with composed(settings, Seams(SystemClock(), SystemRng())) as link:
+        await link.run(_Ready())
+
+
+class _Ready:
+    """Tells whoever started the process, once, that it is connected: one line on stdout."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def __call__(self) -> None:
+        log.info("connected")
+        if not self._told:
+            self._told = True
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="quell-agent", description="Runs the agent of this machine.")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="the configuration")
+    path: Path | None = parser.parse_args().config
+    try:
+        settings = AgentSettings.load(path)
+        logs.configure("quell-agent", settings.log_level)
+        asyncio.run(serve(settings))
+    except QuellError as error:
+        sys.stderr.write(f"quell-agent: {error.message}\n")
+        return WRONG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

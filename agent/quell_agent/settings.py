@@ -1,0 +1,95 @@
+"""The configuration of the agent: a small TOML file, and `QUELL_...` in the environment above it.
+
+It needs nothing but the base of the distribution, so it is read without the libraries of the services.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from quell_runtime.errors import InvalidError
+from quell_runtime.kinds import kinds
+
+
+class ConfigInvalidError(InvalidError):
+    """The configuration can't be used; the message is one line and names the key."""
+
+    reason = "CONFIG_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the agent needs to know. All else it learns when it enrols.
+
+    `data` is its own folder; `token` an enrolment token or a file with one, for the first start only; `rules` a folder
+    of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift.
+    """
+
+    data: Path
+    token: str = ""
+    rules: Path | None = None
+    log_level: str = "info"
+    max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path | None) -> "AgentSettings":
+        """Read the file, if there is one, and the environment.
+
+        Raises:
+            ConfigInvalidError: A key is unknown, missing, or has a value that it can't have.
+
+        """
+        written = _written(path) if path else {}
+        known = [each.name for each in fields(cls)]
+        if strange := sorted(written.keys() - set(known)):
+            raise ConfigInvalidError(f"{path}: {strange[0]} is unknown; allowed: {', '.join(known)}", strange[0])
+        for name in known:
+            if (value := os.environ.get(f"QUELL_{name.upper()}")) is not None:
+                written[name] = value
+        if not isinstance(written.get("data"), str):
+            raise ConfigInvalidError(f"{path or 'the environment'}: data is missing: the agent's own folder", "data")
+        for name in ("token", "rules", "log_level"):
+            if not isinstance(written.get(name, ""), str):
+                raise ConfigInvalidError(f"{path}: {name} must be a text", name)
+        rules = Path(str(written["rules"])) if written.get("rules") else None
+        return cls(
+            data=Path(str(written["data"])),
+            token=str(written.get("token", "")),
+            rules=rules,
+            log_level=str(written.get("log_level", "info")),
+            max_effects_per_hour=_caps(written.get("max_effects_per_hour", {})),
+        )
+
+    def read_token(self) -> str:
+        """Return the enrolment token, from the file if a file is named.
+
+        Raises:
+            ConfigInvalidError: There is none.
+
+        """
+        path = Path(self.token)
+        if self.token.startswith("/") and path.is_file():
+            return path.read_text(encoding="utf-8").strip()
+        if not self.token or self.token.startswith("/"):
+            raise ConfigInvalidError("token is missing: `quell devices enrol-token` makes one", "token")
+        return self.token
+
+
+def _written(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigInvalidError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigInvalidError(f"{path}: {error}") from None
+
+
+def _caps(found: object) -> Mapping[str, int]:
+    if not isinstance(found, dict):
+        raise ConfigInvalidError("max_effects_per_hour must be a table from kind to number", "max_effects_per_hour")
+    for kind, most in found.items():
+        if kind not in kinds() or not isinstance(most, int) or most < 0:
+            raise ConfigInvalidError(f"max_effects_per_hour.{kind}: a kind and a number from 0", "max_effects_per_hour")
+    return dict(found)
