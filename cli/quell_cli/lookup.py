@@ -43,7 +43,9 @@ async def action(connection: Connection, typed: str) -> action_pb2.Action:
         answer = await stub.GetAction(action_service_pb2.GetActionRequest(name=prefix), timeout=TIMEOUT)
         return answer.action
     # Ids are hex digits and dashes, which all sort before `g`.
-    request = action_service_pb2.ListActionsRequest(filter=f'name >= "{prefix}" AND name < "{prefix}g"', page_size=2)
+    request = action_service_pb2.ListActionsRequest(
+        filter=f'name >= "{prefix}" AND name < "{prefix}g"', page_size=2, order_by="name"
+    )
     found = (await stub.ListActions(request, timeout=TIMEOUT)).actions
     if not found:
         raise ActionUnknownError(f"no action begins with {prefix}")
