@@ -5,13 +5,14 @@ import asyncio
 import structlog
 from quell.executor.v1 import target_report_pb2
 
+from quell_actioncenter.application import register
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.claims import CENTER
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.ending import lose
 from quell_actioncenter.domain.lifecycle import LIVE, Event, State
 from quell_actioncenter.domain.records import OutboxRecord
-from quell_actioncenter.store.tables import OUTBOX
+from quell_actioncenter.store.tables import EFFECTS, OUTBOX
 from quell_runtime.store import Query
 
 _log = structlog.get_logger()
@@ -91,6 +92,7 @@ class Absence:
 
             def work(book: Book, names: list[str] = names) -> None:
                 book.expect(names)
+                book.view.expect((EFFECTS, register.name_of(name)) for name in names)
                 for record in filter(None, map(book.action, names)):
                     if State(record.state) in LIVE:
                         lose(book, record, event, Note(CENTER, f"Its device was {event.removeprefix('target_')}."))

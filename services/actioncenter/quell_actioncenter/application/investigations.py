@@ -28,7 +28,10 @@ from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS, REQUESTS
 from quell_runtime.seams import stamp
 from quell_runtime.store import Query
 
-UNSENT_OF = f"SELECT name FROM actions WHERE investigation = ? AND state IN ({', '.join(map(str, map(int, UNSENT)))})"  # noqa: S608 - our own numbers
+NUMBERS = ", ".join(str(int(state)) for state in UNSENT)
+UNSENT_OF = (
+    f"SELECT name FROM actions WHERE investigation = ? AND name > ? AND state IN ({NUMBERS}) ORDER BY name LIMIT 256"  # noqa: S608 - our own numbers
+)
 
 
 def digest(request: Message, *who: str) -> bytes:
@@ -139,13 +142,18 @@ class Investigations:
             InvestigationEndedError: It has ended otherwise.
 
         """
+        await self._desk.decide(
+            lambda book: _terminate(book, request, actor), [(INVESTIGATIONS, request.name)], urgent=True
+        )
+        # From here on nothing new follows; what there is is called off in parts that others can come between.
+        after, note = "", Note(actor.name, request.comment)
         while True:
-            (rows,) = await self._desk.store.read([Query(UNSENT_OF, (request.name,))])
-            terminate = partial(_terminate, request=request, actor=actor, unsent=[str(row[0]) for row in rows])
-            more = await self._desk.decide(terminate, [(INVESTIGATIONS, request.name)], urgent=True)
-            # What was derived while we looked is called off in another round; after the first nothing new comes.
-            if not more:
+            (rows,) = await self._desk.store.read([Query(UNSENT_OF, (request.name, after))])
+            if not rows:
                 return await self._shown(request.name)
+            names = [str(row[0]) for row in rows]
+            await self._desk.decide(partial(_call_off, names=names, note=note), urgent=True)
+            after = names[-1]
 
     async def report_feedback(self, request: investigation_service_pb2.ReportFeedbackRequest, actor: Actor) -> None:
         """Note what a person thinks of a verdict; it stands in the audit log, where the detector reads it.
@@ -217,28 +225,22 @@ def _ended(record: InvestigationRecord) -> InvestigationEndedError:
     return InvestigationEndedError(f"it is {state}, or was completed otherwise", state=state)
 
 
-def _terminate(
-    book: Book,
-    request: investigation_service_pb2.TerminateInvestigationRequest,
-    actor: Actor,
-    unsent: Sequence[str],
-) -> bool:
-    """End an investigation and call off what was not sent; tell whether anything had to be done."""
+def _terminate(book: Book, request: investigation_service_pb2.TerminateInvestigationRequest, actor: Actor) -> None:
     record = book.view.get(INVESTIGATIONS, request.name)
     if record is None:
         raise InvestigationUnknownError(f"there is no {request.name}", name=request.name)
-    if not record.terminated and InvestigationState(record.state).ended:
+    if record.terminated:
+        return
+    if InvestigationState(record.state).ended:
         raise _ended(record)
-    book.expect(unsent)
-    # An undo is no part of it: it takes back what was done, whatever becomes of the investigation.
-    open_ones = [one for name in unsent if (one := book.action(name)) and not one.action.undo_of]
-    note = Note(actor.name, request.comment)
-    for one in open_ones:
-        if State(one.state) in UNSENT:
-            book.move(one, Event.CANCELED, note)
-    if not record.terminated:
-        book.view.put(INVESTIGATIONS, replace(book.view.need(INVESTIGATIONS, record.name), terminated=True))
-        history.append(book.view, book.now, actor.name, "investigation_terminated", record.name, request)
-        book.count(record.name, {})
-        return True
-    return bool(open_ones)
+    book.view.put(INVESTIGATIONS, replace(record, terminated=True))
+    history.append(book.view, book.now, actor.name, "investigation_terminated", record.name, request)
+    book.count(record.name, {})
+
+
+def _call_off(book: Book, names: Sequence[str], note: Note) -> None:
+    """Cancel what was not sent. An undo is no part of it: it takes back what was done, whatever becomes of the rest."""
+    book.expect(names)
+    for record in filter(None, map(book.action, names)):
+        if State(record.state) in UNSENT and not record.action.undo_of:
+            book.move(record, Event.CANCELED, note)

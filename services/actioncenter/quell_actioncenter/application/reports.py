@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 from google.protobuf.message import DecodeError
 from quell.executor.v1 import executor_service_pb2, progress_pb2, target_report_pb2
-from quell.warrant.v1 import effect_report_pb2, seal_pb2
+from quell.warrant.v1 import effect_report_pb2, receipt_pb2, seal_pb2
 
 from quell_actioncenter.application import answers, history, register
 from quell_actioncenter.application.answers import OUTCOMES, Executor, chunk_name
@@ -37,19 +37,7 @@ class Reports:
         told = {receipt.id: one for one in sealed if (receipt := answers.read(one)) and receipt.id}
 
         def work(book: Book) -> None:
-            found = [receipt for one in told.values() if (receipt := answers.read(one))]
-            names = {receipt.action for receipt in found} | {name for one in found for name in one.takes_over}
-            book.expect(names)
-            book.expect({record.action.undo_of for name in names if (record := book.action(name))} - {""})
-            records = [record for name in names if (record := book.action(name))]
-            chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
-            book.view.expect(
-                [
-                    *((TARGETS, record.device) for record in records if record.device),
-                    *((EFFECTS, register.name_of(name)) for name in names),
-                    *((ITEM_CHUNKS, name) for name in chunks),
-                ]
-            )
+            _expect(book, [receipt for one in told.values() if (receipt := answers.read(one))])
             for one in told.values():
                 answers.take(book, self._desk.in_force, one, self._executor)
 
@@ -137,6 +125,23 @@ class Reports:
         if not holds:
             _log.warning("target_unproven", target=report.target)
         return holds
+
+
+def _expect(book: Book, found: Sequence[receipt_pb2.Receipt]) -> None:
+    """Have everything read that receipts touch, in few trips."""
+    names = {name for one in found for name in (one.action, one.superseded_by, *one.takes_over) if name}
+    book.expect(names)
+    records = [record for name in names if (record := book.action(name))]
+    others = {name for one in records for name in (one.action.undo_of, *one.supersedes) if name}
+    book.expect(others)
+    chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
+    book.view.expect(
+        [
+            *((TARGETS, record.device) for record in records if record.device),
+            *((EFFECTS, register.name_of(name)) for name in names | others),
+            *((ITEM_CHUNKS, name) for name in chunks),
+        ]
+    )
 
 
 def _target(book: Book, report: target_report_pb2.TargetReport, actor: str) -> None:

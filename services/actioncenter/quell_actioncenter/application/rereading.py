@@ -13,12 +13,13 @@ from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.evidence import Judged, Reading
 from quell_actioncenter.domain.records import EvidenceRecord
 from quell_actioncenter.store.tables import EVIDENCE, EXECUTORS, INVESTIGATIONS, TARGETS
-from quell_runtime.store import Change
+from quell_runtime.store import Change, Query
 
 _log = structlog.get_logger()
 BATCH = 200
 PAUSE_S = 1.0
 PAGE = f"WHERE waits_for = ? AND name > ? AND name < ? ORDER BY name LIMIT {BATCH}"
+WAITING = "SELECT DISTINCT waits_for FROM evidence WHERE waits_for != ''"
 LAST = "\U0010ffff"
 
 Key = tuple[str, str]
@@ -38,10 +39,8 @@ class Rereading:
         """Read again what a restart may have missed, then what becomes known, until cancelled."""
         stop = self._desk.store.listen(self._changed)
         try:
-            for waits_for in {
-                row.waits_for for row in await self._desk.store.select(EVIDENCE, "WHERE waits_for != ''")
-            }:
-                self._keys[waits_for, ""] = None
+            (rows,) = await self._desk.store.read([Query(WAITING)])
+            self._keys.update(dict.fromkeys((str(row[0]), "") for row in rows))
             while True:
                 while self._keys:
                     await self._read(next(iter(self._keys)))
