@@ -16,6 +16,7 @@ import structlog
 from quell_runtime.errors import FullError
 from quell_runtime.seams import Point, nowhere
 from quell_runtime.store.connection import Connection, Query, Statement
+from quell_runtime.store.reading import Reading
 from quell_runtime.store.table import SqlValue, Table
 
 _log = structlog.get_logger()
@@ -122,7 +123,7 @@ class Store:
     ) -> None:
         """Write through one connection and read through another."""
         self._writer = writer
-        self._reader = reader
+        self._reading = Reading(reader)
         self._room = room
         self._reserve = reserve
         self._point = point
@@ -130,7 +131,6 @@ class Store:
         self._waiting: list[_Caller] = []
         self._pump: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[Sequence[Change[Any]]], None]] = []
-        self._reading = asyncio.Lock()
 
     def listen(self, listener: Callable[[Sequence[Change[Any]]], None]) -> Callable[[], None]:
         """Have every commit's changes told, in order of commit, before its callers are answered. Return how to stop."""
@@ -168,14 +168,14 @@ class Store:
         return found[0] if found else None
 
     async def read(self, queries: Sequence[Query]) -> list[list[Sequence[SqlValue]]]:
-        """Return committed rows of several queries in one trip."""
-        async with self._reading:
-            return await self._reader.read(queries)
+        """Return committed rows of several queries in one trip, which may be shared with others who ask."""
+        return await self._reading.read(queries)
 
     async def close(self) -> None:
-        """Wait for what is being written. Further changes are not to be asked for."""
+        """Wait for what is being written or read. Nothing more is to be asked for."""
         if self._pump is not None:
             await self._pump
+        await self._reading.close()
 
     async def _run(self) -> None:
         while self._waiting:
