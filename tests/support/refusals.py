@@ -41,9 +41,9 @@ async def kind_lacking(house: House) -> AsyncIterator[None]:
 @asynccontextmanager
 async def every_host_excluded(house: House) -> AsyncIterator[None]:
     """Have a policy that forbids every URL."""
-    await house.within(house.served.center.controls.load_policy(POLICY.replace("quell.example", "*")))
+    await house.within(house.served.center.policies.load(POLICY.replace("quell.example", "*")))
     yield
-    await house.within(house.served.center.controls.load_policy(POLICY))
+    await house.within(house.served.center.policies.load(POLICY))
 
 
 Scenario = Callable[[Center], Awaitable[Message | Sequence[Message]]]

@@ -13,6 +13,7 @@ from quell.actioncenter.v1 import (
 )
 
 from center_requests import Center, new, unfreeze
+from quell_actioncenter.domain.policy_yaml import default_document
 from refusals import always, refuses
 
 NONSENSE = "x"
@@ -37,14 +38,25 @@ for watch, asked in (
 
 always("GetEffect", Code.NOT_FOUND, "EFFECT_UNKNOWN", effect_service_pb2.GetEffectRequest(name="effects/none"))
 always("GetPolicy", Code.NOT_FOUND, "POLICY_UNKNOWN", policy_service_pb2.GetPolicyRequest(name="policies/77"))
+for policy_rpc, policy in (
+    ("UpdatePolicy", policy_service_pb2.UpdatePolicyRequest(document="x", replaces="policies/1", comment="x")),
+    ("TestPolicy", policy_service_pb2.TestPolicyRequest(document="x")),
+):
+    always(policy_rpc, Code.INVALID_ARGUMENT, "POLICY_INVALID", policy, "dan")
 always(
     "UpdatePolicy",
-    Code.UNIMPLEMENTED,
-    "NOT_SERVED_YET",
-    policy_service_pb2.UpdatePolicyRequest(document="x", replaces="policies/1", comment="x"),
+    Code.ABORTED,
+    "POLICY_CHANGED",
+    policy_service_pb2.UpdatePolicyRequest(document=default_document(), replaces="policies/9999", comment="x"),
     "dan",
 )
-always("TestPolicy", Code.UNIMPLEMENTED, "NOT_SERVED_YET", policy_service_pb2.TestPolicyRequest(document="x"), "dan")
+always(
+    "TestPolicy",
+    Code.INVALID_ARGUMENT,
+    "FILTER_INVALID",
+    policy_service_pb2.TestPolicyRequest(document=default_document(), filter="colour = red"),
+    "dan",
+)
 always(
     "ListAuditEntries",
     Code.INVALID_ARGUMENT,

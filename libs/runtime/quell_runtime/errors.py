@@ -1,5 +1,7 @@
 """The root of everything that we raise on purpose."""
 
+from collections.abc import Sequence
+
 
 class QuellError(Exception):
     """Something that a caller can be told about. The message is for people, `reason` for programs.
@@ -26,6 +28,11 @@ class InvalidError(QuellError):
         """Keep the field."""
         super().__init__(message, **metadata)
         self.field = field
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """What is wrong with the field, a sentence a mistake."""
+        return (self.message,)
 
 
 class UnknownError(QuellError):

@@ -38,10 +38,6 @@ __all__ = [
 UNSERVED = {
     ("ApproveAction", "FAILED_PRECONDITION", "SEAL_REQUIRED"): "no policy can ask for own keys yet",
     ("RetryAction", "FAILED_PRECONDITION", "TARGET_UNRESOLVED"): "it takes a device that has left",
-    ("UpdatePolicy", "INVALID_ARGUMENT", "POLICY_INVALID"): "UpdatePolicy is not served yet",
-    ("UpdatePolicy", "ABORTED", "POLICY_CHANGED"): "UpdatePolicy is not served yet",
-    ("TestPolicy", "INVALID_ARGUMENT", "POLICY_INVALID"): "TestPolicy is not served yet",
-    ("TestPolicy", "INVALID_ARGUMENT", "FILTER_INVALID"): "TestPolicy is not served yet",
 }
 
 

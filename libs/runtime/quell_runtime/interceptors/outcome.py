@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from quell_runtime import errors
 from quell_runtime.interceptors.call import Call
-from quell_runtime.interceptors.validation import LONGEST, FieldsInvalidError
+from quell_runtime.interceptors.validation import LONGEST, TOLD, FieldsInvalidError
 
 DOMAIN = "quell"
 LONGEST_MESSAGE = 1000
@@ -54,10 +54,13 @@ def _told(error: errors.QuellError) -> status_pb2.Status:
     if isinstance(error, FieldsInvalidError):
         details.append(error_details_pb2.BadRequest(field_violations=error.violations))
     elif isinstance(error, errors.InvalidError) and error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field[:LONGEST], description=error.message[:LONGEST], reason=error.reason
-        )
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(
+                field=error.field[:LONGEST], description=each[:LONGEST], reason=error.reason
+            )
+            for each in error.descriptions[:TOLD]
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
     _log.info("rpc_refused", code=code.name, reason=error.reason, message=error.message, **_prefixed(error.metadata))
     return _status(code, error.message, error.reason, error.metadata, *details)
 

@@ -1,30 +1,31 @@
-"""`PolicyService`: the policy in force and those before it."""
+"""`PolicyService`: the policy in force, those before it, and what another one would change."""
 # ruff: noqa: N802 - methods have the contract's names
 
 from quell.actioncenter.v1 import policy_service_pb2 as messages
 from quell.actioncenter.v1.policy_service_pb2_grpc import PolicyServiceServicer
 
-from quell_actioncenter.application.controls import Controls
-from quell_runtime.errors import NotServedError
+from quell_actioncenter.api import callers, resources
+from quell_actioncenter.application.policies import Policies
+from quell_runtime.listing.filters import parse
 
 
 class PolicyServicer(PolicyServiceServicer):
-    """Reads versions; a new one comes with the configuration, at start."""
+    """Read the request, call the use case, write the response."""
 
-    def __init__(self, controls: Controls) -> None:
+    def __init__(self, policies: Policies) -> None:
         """Ask the use cases."""
-        self._controls = controls
+        self._policies = policies
 
     async def GetPolicy(self, request: messages.GetPolicyRequest, _context: object) -> messages.GetPolicyResponse:
         """Return a version."""
-        return messages.GetPolicyResponse(policy=await self._controls.get_policy(request.name))
+        return messages.GetPolicyResponse(policy=await self._policies.get(request.name))
 
     async def UpdatePolicy(
-        self, _request: messages.UpdatePolicyRequest, _context: object
+        self, request: messages.UpdatePolicyRequest, _context: object
     ) -> messages.UpdatePolicyResponse:
-        """Say what to do instead."""
-        raise NotServedError("this version takes its policy from its configuration: change the file and start again")
+        """Put a document in force."""
+        return messages.UpdatePolicyResponse(policy=await self._policies.update(request, callers.actor()))
 
-    async def TestPolicy(self, _request: messages.TestPolicyRequest, _context: object) -> messages.TestPolicyResponse:
-        """Say what to do instead."""
-        raise NotServedError("this version does not try a policy on the past: `quell policy check` reads a document")
+    async def TestPolicy(self, request: messages.TestPolicyRequest, _context: object) -> messages.TestPolicyResponse:
+        """Try a document on the past."""
+        return await self._policies.test(request.document, parse(request.filter, resources.INVESTIGATION))

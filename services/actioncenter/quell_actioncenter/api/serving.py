@@ -42,5 +42,5 @@ def add_to_server(served: Served, server: grpc.aio.Server) -> None:
     action_service_pb2_grpc.add_ActionServiceServicer_to_server(ActionServicer(center, store, served.people), server)
     effect_service_pb2_grpc.add_EffectServiceServicer_to_server(EffectServicer(store), server)
     control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlServicer(center.controls), server)
-    policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyServicer(center.controls), server)
+    policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(PolicyServicer(center.policies), server)
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(Audit(store), store), server)

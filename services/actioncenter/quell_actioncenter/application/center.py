@@ -12,6 +12,7 @@ from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.dispatch import Dispatcher
 from quell_actioncenter.application.investigations import Investigations
 from quell_actioncenter.application.plans import Plans
+from quell_actioncenter.application.policies import Policies
 from quell_actioncenter.application.rereading import Rereading
 from quell_actioncenter.application.setting import ExecutorSetting, House, Settings
 from quell_actioncenter.application.shown import shown
@@ -45,6 +46,7 @@ class Center:
         self.investigations = Investigations(self._desk)
         self.actions = Actions(self._desk, plans)
         self.controls = Controls(self._desk, self._seals, settings.deployment)
+        self.policies = Policies(self._desk)
 
     async def start(self, policy: str | None = None) -> None:
         """Draw the start number, put the policy in force if it is new, begin to dispatch and to keep time.
@@ -55,7 +57,7 @@ class Center:
 
         """
         self._seals.check(self._deployment, self._desk.clock.now())
-        await self.controls.load_policy(policy)
+        await self.policies.load(policy)
         self._house.start = await self._desk.decide(_draw_start, [(COUNTERS, START)])
         runs = [Timer(self._desk).run(), Rereading(self._desk).run()]
         runs += [dispatcher.run() for dispatcher in self._dispatchers.values()]

@@ -1,14 +1,13 @@
-"""The brakes: freeze and budgets; and the policy in force."""
+"""The brakes: freeze and budgets."""
 
 from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
-from quell.actioncenter.v1 import control_service_pb2, policy_service_pb2
+from quell.actioncenter.v1 import control_service_pb2
 from quell.warrant.v1 import freeze_pb2
 
 from quell_actioncenter.application import history
 from quell_actioncenter.application.actor import Actor
-from quell_actioncenter.application.births import InForce
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.claims import FREEZE
 from quell_actioncenter.application.desk import Desk
@@ -17,36 +16,23 @@ from quell_actioncenter.domain import budgets
 from quell_actioncenter.domain.errors import (
     FreezeChangedError,
     FreezeIdTakenError,
+    KindUnknownError,
     NotFrozenError,
-    PolicyUnknownError,
     VotedAlreadyError,
 )
 from quell_actioncenter.domain.lifecycle import State
-from quell_actioncenter.domain.policy_yaml import default_document, read_policy
-from quell_actioncenter.domain.records import CounterRecord, FreezeRecord, PolicyRecord, RequestRecord
+from quell_actioncenter.domain.records import FreezeRecord, RequestRecord
 from quell_actioncenter.signing.seals import Seals
-from quell_actioncenter.store.tables import ACTIONS, BUDGETS, COUNTERS, FREEZES, POLICIES, REQUESTS
-from quell_runtime.errors import InvalidError
+from quell_actioncenter.store.tables import ACTIONS, BUDGETS, FREEZES, REQUESTS
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import micros, stamp
 
 LIFTERS = 2
 """How many people lift a freeze."""
-CURRENT = "policies/current"
-POLICY = "policy"
-"""Key of the number of the policy in force."""
-CONFIGURATION = "configuration"
-"""Who puts a policy in force that stands in a file."""
-
-
-class KindUnknownError(InvalidError):
-    """There is no such kind of remediation."""
-
-    reason = "KIND_UNKNOWN"
 
 
 class Controls:
-    """The use cases of `ControlService` and `PolicyService`."""
+    """The use cases of `ControlService`."""
 
     def __init__(self, desk: Desk, seals: Seals, deployment: str) -> None:
         """Decide at this desk, and seal freezes with these."""
@@ -162,52 +148,6 @@ class Controls:
                 )
             )
         return found
-
-    async def get_policy(self, name: str) -> policy_service_pb2.Policy:
-        """Return a version of the policy, or `policies/current`.
-
-        Raises:
-            PolicyUnknownError: There is none.
-
-        """
-        wanted = self._desk.in_force.name if name == CURRENT else name
-        record = await self._desk.store.load(POLICIES, int(wanted.removeprefix("policies/")))
-        if record is None:
-            raise PolicyUnknownError(f"there is no {name}", name=name)
-        return record.policy
-
-    async def load_policy(self, document: str | None) -> policy_service_pb2.Policy:
-        """Put a document in force as the next version, unless it is in force already; at start.
-
-        None: the version that was in force goes on, at first the default one.
-
-        Raises:
-            PolicyInvalidError: It has mistakes; all are named.
-
-        """
-        if document is not None:
-            read_policy(document)
-
-        def work(book: Book) -> policy_service_pb2.Policy:
-            last = book.view.get(COUNTERS, POLICY)
-            kept = book.view.get(POLICIES, last.value) if last else None
-            if kept is not None and document in (None, kept.policy.document):
-                return kept.policy
-            return _put_policy(book, document or default_document(), (last.value if last else 0) + 1)
-
-        policy = await self._desk.decide(work, [(COUNTERS, POLICY)])
-        self._desk.in_force = InForce(read_policy(policy.document), policy.name)
-        return policy
-
-
-def _put_policy(book: Book, document: str, number: int) -> policy_service_pb2.Policy:
-    policy = policy_service_pb2.Policy(
-        name=f"policies/{number}", document=document, actor=CONFIGURATION, create_time=stamp(book.now)
-    )
-    book.view.put(POLICIES, PolicyRecord(number, policy))
-    book.view.put(COUNTERS, CounterRecord(POLICY, number))
-    history.append(book.view, book.now, CONFIGURATION, "policy_updated", policy.name, policy)
-    return policy
 
 
 def _status(book: Book) -> control_service_pb2.FreezeStatus:

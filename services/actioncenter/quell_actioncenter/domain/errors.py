@@ -47,6 +47,12 @@ class PageTokenInvalidError(InvalidError):
     reason = "PAGE_TOKEN_INVALID"
 
 
+class KindUnknownError(InvalidError):
+    """There is no such kind of remediation."""
+
+    reason = "KIND_UNKNOWN"
+
+
 class PolicyInvalidError(InvalidError):
     """A policy document with mistakes. `mistakes` are sentences that name line and key, all of them."""
 
@@ -56,6 +62,11 @@ class PolicyInvalidError(InvalidError):
         """Keep the mistakes."""
         super().__init__("the policy can't be used: " + "; ".join(mistakes), field)
         self.mistakes = tuple(mistakes)
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """Return one for each mistake."""
+        return self.mistakes
 
 
 class ActionIdTakenError(TakenError):

@@ -230,11 +230,11 @@ class PolicyDifference(_message.Message):
     kind: _builtins.str
     """The kind."""
     before: _action_pb2.ActionState.ValueType
-    """How it was decided; UNSPECIFIED: there was no action."""
+    """How the policy in force decides it: PENDING_APPROVAL, HELD or QUEUED; UNSPECIFIED: no action."""
     after: _action_pb2.ActionState.ValueType
-    """How it would be: PENDING_APPROVAL, HELD or QUEUED; UNSPECIFIED: no action."""
+    """How the document does. Other parameters are another action: the one is UNSPECIFIED here, the other in `before`."""
     rule: _builtins.str
-    """The rule by which."""
+    """The rule by which; of the policy in force if the document has no action."""
     def __init__(
         self,
         *,

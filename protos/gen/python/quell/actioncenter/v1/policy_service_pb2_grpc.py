@@ -67,7 +67,8 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePolicy(self, request, context):
-        """Makes a new version and puts it in force. What is pending is looked at again by it.
+        """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
+        by it. What waits for people already keeps the approvals that it needs.
 
         State: the version that it replaces is in force. An older document can be put in force again, as a new version.
         Retry: safe; a document that is in force already answers its version.
@@ -80,7 +81,8 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TestPolicy(self, request, context):
-        """Tells what a document would have decided otherwise in the past. Changes nothing.
+        """Tells what a document would decide otherwise than the policy in force, about evidence of the past and by what is
+        known of targets now. Budgets are not counted. Changes nothing.
 
         Errors:
         INVALID_ARGUMENT     POLICY_INVALID, FILTER_INVALID.

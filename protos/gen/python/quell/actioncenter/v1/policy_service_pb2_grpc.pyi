@@ -40,7 +40,8 @@ class PolicyServiceStub:
       NOT_FOUND            POLICY_UNKNOWN.
     """
     UpdatePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.UpdatePolicyRequest, _policy_service_pb2.UpdatePolicyResponse]
-    """Makes a new version and puts it in force. What is pending is looked at again by it.
+    """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
+    by it. What waits for people already keeps the approvals that it needs.
 
     State: the version that it replaces is in force. An older document can be put in force again, as a new version.
     Retry: safe; a document that is in force already answers its version.
@@ -49,7 +50,8 @@ class PolicyServiceStub:
       ABORTED              POLICY_CHANGED: another version is in force.
     """
     TestPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.TestPolicyRequest, _policy_service_pb2.TestPolicyResponse]
-    """Tells what a document would have decided otherwise in the past. Changes nothing.
+    """Tells what a document would decide otherwise than the policy in force, about evidence of the past and by what is
+    known of targets now. Budgets are not counted. Changes nothing.
 
     Errors:
       INVALID_ARGUMENT     POLICY_INVALID, FILTER_INVALID.
@@ -67,7 +69,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
       NOT_FOUND            POLICY_UNKNOWN.
     """
     UpdatePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.UpdatePolicyRequest, _policy_service_pb2.UpdatePolicyResponse]  # type: ignore[assignment]
-    """Makes a new version and puts it in force. What is pending is looked at again by it.
+    """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
+    by it. What waits for people already keeps the approvals that it needs.
 
     State: the version that it replaces is in force. An older document can be put in force again, as a new version.
     Retry: safe; a document that is in force already answers its version.
@@ -76,7 +79,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
       ABORTED              POLICY_CHANGED: another version is in force.
     """
     TestPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.TestPolicyRequest, _policy_service_pb2.TestPolicyResponse]  # type: ignore[assignment]
-    """Tells what a document would have decided otherwise in the past. Changes nothing.
+    """Tells what a document would decide otherwise than the policy in force, about evidence of the past and by what is
+    known of targets now. Budgets are not counted. Changes nothing.
 
     Errors:
       INVALID_ARGUMENT     POLICY_INVALID, FILTER_INVALID.
@@ -103,7 +107,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.UpdatePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.UpdatePolicyResponse, _abc.Awaitable[_policy_service_pb2.UpdatePolicyResponse]]:
-        """Makes a new version and puts it in force. What is pending is looked at again by it.
+        """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
+        by it. What waits for people already keeps the approvals that it needs.
 
         State: the version that it replaces is in force. An older document can be put in force again, as a new version.
         Retry: safe; a document that is in force already answers its version.
@@ -118,7 +123,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.TestPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.TestPolicyResponse, _abc.Awaitable[_policy_service_pb2.TestPolicyResponse]]:
-        """Tells what a document would have decided otherwise in the past. Changes nothing.
+        """Tells what a document would decide otherwise than the policy in force, about evidence of the past and by what is
+        known of targets now. Budgets are not counted. Changes nothing.
 
         Errors:
           INVALID_ARGUMENT     POLICY_INVALID, FILTER_INVALID.
