@@ -13,12 +13,15 @@ import structlog
 from quell.device.v1 import agent_service_pb2
 from quell.warrant.v1 import key_set_pb2
 
+from quell_agent import scan
 from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
+from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
 from quell_agent.identity import Identity
 from quell_agent.link import Link
 from quell_agent.processes import Processes
 from quell_agent.protected import Protected
+from quell_agent.scan import Rules
 from quell_agent.search import Search
 from quell_agent.settings import AgentSettings
 from quell_agent.vault import Vaults
@@ -51,7 +54,7 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
         kit = KitSettings(
             home.deployment,
             home.root_key,
-            missing={name: "not built yet" for name in ours if name not in offers},
+            missing={name: _lack(name) for name in ours if name not in offers},
             max_effects_per_hour=settings.max_effects_per_hour,
         )
         executor = Executor(kit, identity.key, offers, journal, seams)
@@ -69,10 +72,20 @@ def _offers(settings: AgentSettings, keys: VaultKeys) -> Offers:
     protected = Protected(settings.data)
     processes = Processes(protected.runs_the_machine)
     vaults = Vaults(settings.data, keys)
-    return {
+    offers: Offers = {
         "stop_and_quarantine": StopAndQuarantine(Machine(vaults, processes, Search(vaults, processes, protected))),
         "release_from_quarantine": ReleaseFromQuarantine(),
     }
+    if settings.rules is None or scan.missing():
+        return offers
+    return {**offers, "run_antivirus_scan": RunAntivirusScan(Rules(settings.rules, settings.data / "signatures"))}
+
+
+def _lack(kind: str) -> str:
+    """Return why a kind is not offered."""
+    if kind == "run_antivirus_scan":
+        return scan.missing() or "no folder of signatures is configured: set rules"
+    return "not built yet"
 
 
 def _recovery_key(known: key_set_pb2.KeySet | None) -> bytes | None:

@@ -1,29 +1,182 @@
-"""Worker processes that scan: started, asked, started anew when a file was too much for one, and ended."""
+"""Rules and the worker processes that scan by them. The agent itself never loads YARA."""
 
+import asyncio
+import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from quell_executor.effect import RefusedError
+
 log = structlog.get_logger()
+WORKER = (sys.executable, "-m", "quell_agent.scan_worker")
 LINE_BYTES = 4 << 20
-CORE = 100
+BATCH = 16
 
 
-class WorkerLostError(Exception):
-    """The worker ended in the middle."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a worker saw of a file; of one that no rule matches, neither digest nor size."""
+
+    path: str
+    read: bool
+    rules: Sequence[str] = ()
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Rules that are ready. `version` is the digest over their sources, `bad` the rule files that were left out."""
+
+    path: Path
+    version: str
+    bad: dict[str, str]
 
 
 def missing() -> str:
     """Return why no scan can be made here; empty: it can."""
-    return "" if importlib.util.find_spec("yara_x") else "yara-x is not installed: pip install quell[yara]"
+    return "" if importlib.util.find_spec("yara_x") else "yara-x is not installed: pip install 'quell[yara]'"
 
 
 class Rules:
     """A folder of rules, compiled once for each state that it is in."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
-        """Keep compiled rules in `cache`."""
+        """Keep the compiled ones in `cache`."""
         self._folder = folder
         self._cache = cache
+
+    async def compiled(self) -> Compiled:
+        """Return the rules as they are now.
+
+        Raises:
+            RefusedError: None of the rule files can be used.
+
+        """
+        version = await asyncio.to_thread(_version, self._folder)
+        # What another release of YARA compiled, this one can't load.
+        target = self._cache / f"{version}-{importlib.metadata.version('yara-x')}.yarc"
+        bad = target.with_suffix(".json")
+        if not (target.exists() and bad.exists()):
+            self._cache.mkdir(mode=0o700, exist_ok=True)
+            for old in self._cache.iterdir():
+                old.unlink()
+            worker = await asyncio.create_subprocess_exec(*WORKER, "compile", self._folder, target, stdout=PIPE)
+            said, _ = await worker.communicate()
+            if worker.returncode != 0:
+                raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
+            bad.write_bytes(said)
+        found = Compiled(target, version, json.loads(bad.read_bytes()))
+        for name, error in found.bad.items():
+            log.warning("rule_file_left_out", file=name, error=error)
+        if len(found.bad) == sum(1 for _ in self._folder.glob("*.yar*")):
+            raise RefusedError("RULES_MISSING", "there are no signatures that could be used")
+        return found
+
+
+class Workers:
+    """Processes that read files in turn, together at a share of the processor: `percent`, 100 for each core."""
+
+    def __init__(self, rules: Path, percent: int) -> None:
+        """Start none before they are asked."""
+        count = max(1, min(-(-percent // 100), os.cpu_count() or 1))
+        self._command = (*WORKER, "scan", str(rules), str(max(1, min(100, percent // count))))
+        self._count = count
+
+    async def seen(self, paths: Iterator[str]) -> AsyncGenerator[Seen, None]:
+        """Yield what is seen of each file, in no order. Ended early, by cancel too, no process is left."""
+        answers: asyncio.Queue[Seen | None] = asyncio.Queue()
+        taking = asyncio.Lock()
+        tasks = [asyncio.create_task(self._work(paths, taking, answers)) for _ in range(self._count)]
+        try:
+            left = len(tasks)
+            while left:
+                answer = await answers.get()
+                if answer is None:
+                    left -= 1
+                else:
+                    yield answer
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, paths: Iterator[str], taking: asyncio.Lock, answers: "asyncio.Queue[Seen | None]") -> None:
+        worker = _Worker(self._command)
+        try:
+            while batch := await self._next(paths, taking):
+                for answer in await worker.ask(batch):
+                    answers.put_nowait(answer)
+        finally:
+            await worker.end()
+            # Whoever waits must hear of the end, also if this is an error.
+            answers.put_nowait(None)
+
+    async def _next(self, paths: Iterator[str], taking: asyncio.Lock) -> list[str]:
+        async with taking:
+            return await asyncio.to_thread(lambda: list(itertools.islice(paths, BATCH)))
+
+
+class _Worker:
+    """One process; a file that ends it is passed over by the next."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process: Process | None = None
+
+    async def ask(self, batch: Sequence[str]) -> list[Seen]:
+        """Have files read. If the process dies of them, they are asked one by one; the culprit counts as not read."""
+        said = await self._said(batch)
+        if said is not None:
+            return [Seen(path, *fields) for path, fields in zip(batch, said, strict=True)]
+        log.warning("scan_worker_died", files=len(batch))
+        if len(batch) == 1:
+            return [Seen(batch[0], read=False)]
+        return [answer for path in batch for answer in await self.ask([path])]
+
+    async def _said(self, batch: Sequence[str]) -> list[tuple[bool, list[str], str, int]] | None:
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+            )
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        line = b""
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(json.dumps(batch).encode() + b"\n")
+            await process.stdin.drain()
+            line = await process.stdout.readline()
+        if not line:
+            await self.end()
+            return None
+        found: list[tuple[bool, list[str], str, int]] = json.loads(line)
+        return found
+
+    async def end(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _version(folder: Path) -> str:
+    """Return the digest over the rule files of a folder."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.yar*")):
+        content = path.read_bytes()
+        found.update(f"{path.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+    return found.hexdigest()

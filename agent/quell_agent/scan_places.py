@@ -26,7 +26,7 @@ def places(order: device_pb2.RunAntivirusScan) -> list[str]:
     match order.WhichOneof("scope"):
         case "quick":
             homes = [Path(entry, place) for entry in _homes() for place in OF_EACH_USER]
-            return [*_programs(), *START_UP, *map(str, homes), *ANYBODY_WRITES]
+            return [*ANYBODY_WRITES, *START_UP, *map(str, homes), *_programs()]
         case "full":
             return ["/"]
         case _:
@@ -53,7 +53,8 @@ def _is_unreal(place: str) -> bool:
 
 def _mounts_below(place: str) -> list[str]:
     found = {part.mountpoint for part in psutil.disk_partitions(all=True) if part.fstype in LOCAL}
-    return sorted(top for top in found if top != place and top.startswith(f"{place.rstrip('/')}/"))
+    below = f"{place.rstrip('/')}/"
+    return sorted(top for top in found if top != place and top.startswith(below) and not _is_unreal(top))
 
 
 def _programs() -> list[str]:

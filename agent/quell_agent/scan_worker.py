@@ -1,17 +1,16 @@
 """A process that knows YARA: it compiles a folder of rules, or reads files against compiled ones.
 
 Run by the agent, which never loads YARA itself: `compile FOLDER TARGET` and `scan COMPILED PERCENT`. Told to scan, it
-reads lines of paths (a JSON list each) until its input ends, and answers each by a line of what it saw.
+reads lines of paths (a JSON list each) until its input ends, and answers each by a line of what it saw: whether the
+file was read, and if rules match it, their names, the file's SHA-256 and its size.
 """
 
-import hashlib
 import json
 import os
 import resource
 import sys
 import time
 from pathlib import Path
-from typing import TypedDict
 
 import yara_x
 
@@ -21,15 +20,7 @@ LARGEST = 256 << 20
 """A larger file is passed over: malware is small, and disk images and sparse giants are not."""
 FILE_SECONDS = 60
 COMPILE_SECONDS = 120
-
-
-class Sight(TypedDict):
-    """What was seen of a file. `rules` are the names of those that match; digest and size only then."""
-
-    read: bool
-    rules: list[str]
-    sha256: str
-    size: int
+Seen = tuple[bool, list[str], str, int]
 
 
 def compiled(folder: Path, target: Path) -> dict[str, str]:
@@ -63,26 +54,26 @@ class Scanner:
         self._scanner.set_timeout(FILE_SECONDS)
         self._rest = 100 / percent - 1
 
-    def look(self, path: str) -> Sight:
+    def look(self, path: str) -> Seen:
         """Read one file; then rest as long as the share asks for."""
         started = time.thread_time()
         try:
             return self._look(path)
         except (OSError, files.NotAFileError, yara_x.ScanError, yara_x.TimeoutError):
-            return Sight(read=False, rules=[], sha256="", size=0)
+            return (False, [], "", 0)
         finally:
             time.sleep((time.thread_time() - started) * self._rest)
 
-    def _look(self, path: str) -> Sight:
+    def _look(self, path: str) -> Seen:
         parent, _, name = path.rpartition("/")
         with files.opened_folder(parent or "/") as folder, files.opened_file(folder, name) as file:
             size = os.fstat(file).st_size
             if not 0 < size <= LARGEST:
-                return Sight(read=size == 0, rules=[], sha256="", size=size)
+                return size == 0, [], "", size
             seen = self._scanner.scan_file(f"/proc/self/fd/{file}")
             rules = [rule.identifier for rule in seen.matching_rules]
             digest = files.content_of(file).sha256 if rules else ""
-            return Sight(read=True, rules=rules, sha256=digest, size=size)
+            return True, rules, digest, size
 
 
 def main() -> None:
@@ -97,15 +88,6 @@ def main() -> None:
     for line in sys.stdin:
         sys.stdout.write(json.dumps([scanner.look(path) for path in json.loads(line)]) + "\n")
         sys.stdout.flush()
-
-
-def version_of(folder: Path) -> str:
-    """Return the digest over the rule files of a folder, which is the version of the signatures."""
-    found = hashlib.sha256()
-    for path in sorted(folder.glob("*.yar*")):
-        content = path.read_bytes()
-        found.update(f"{path.name}\0{len(content)}\0".encode() + content)
-    return found.hexdigest()
 
 
 if __name__ == "__main__":
