@@ -334,7 +334,7 @@ class Center:
                 found = [receipt_pb2.Receipt.FromString(each.body) for each in response.receipts.receipts]
                 self.receipts.update({each.id: each.action for each in found})
                 ids = [*(each.id for each in found), *(each.id for each in response.targets.reports)]
-                ids += [response.items.id] if response.HasField("items") else []
+                ids += [chunk.id for chunk in response.items.chunks]
                 if ids and self.stores:
                     await self.down(stored=executor_service_pb2.Stored(ids=ids))
         except grpc.aio.AioRpcError as error:

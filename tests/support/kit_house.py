@@ -123,7 +123,7 @@ class Center:
             case "progress":
                 self.progress += message.progress.reports
             case "items":
-                self.chunks.append(message.items)
+                self.chunks += message.items.chunks
             case "plan":
                 self.plans.append(message.plan)
             case "receipts":

@@ -99,7 +99,7 @@ class Session:
         return None
 
     def _journaled(self) -> Up:
-        """Return the next of what the journal holds: one item chunk, or a batch of one sort under one seal."""
+        """Return the next of what the journal holds: a batch of one sort, under one seal if it is sealed."""
         if not self._leaving:
             # The item chunks of some actions before all of their receipts, which then share a seal.
             rows = sorted(itertools.islice(self._outgoing.values(), MOST_ITEMS), key=lambda row: ORDER.index(row.sort))
@@ -117,14 +117,14 @@ def _batch(rows: Iterable[Outgoing]) -> Iterator[Outgoing]:
     for count, row in enumerate(rows):
         first = first or row
         size += len(row.body)
-        full = count == MOST_ITEMS or size > MOST_BYTES or row.sort is Sort.ITEMS
-        if row is not first and (row.sort is not first.sort or full):
+        if row is not first and (row.sort is not first.sort or count == MOST_ITEMS or size > MOST_BYTES):
             return
         yield row
 
 
 def _items(_key: SealKey, bodies: list[bytes]) -> Up:
-    return Up(items=executor_service_pb2.ItemChunk.FromString(bodies[0]))
+    chunks = [executor_service_pb2.ItemChunk.FromString(body) for body in bodies]
+    return Up(items=executor_service_pb2.ItemChunks(chunks=chunks))
 
 
 def _receipts(key: SealKey, bodies: list[bytes]) -> Up:

@@ -269,7 +269,7 @@ async def test_an_agent_speaks_for_its_own_device_only(house: House) -> None:
         lies = [
             executor_service_pb2.WorkResponse(accepted=executor_service_pb2.Accepted(actions=[action, action_name()])),
             executor_service_pb2.WorkResponse(progress=executor_service_pb2.ProgressReports(reports=[progress])),
-            executor_service_pb2.WorkResponse(items=chunk),
+            executor_service_pb2.WorkResponse(items=executor_service_pb2.ItemChunks(chunks=[chunk])),
             executor_service_pb2.WorkResponse(plan=plan_pb2.PlanAnswer(id=query)),
             executor_service_pb2.WorkResponse(targets=executor_service_pb2.TargetReports(reports=[found.targets[0]])),
         ]

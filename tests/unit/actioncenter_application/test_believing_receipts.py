@@ -214,7 +214,7 @@ def test_items_are_kept_before_their_receipt_and_held_against_it(play: Callable[
         chunk = executor_service_pb2.ItemChunk(
             id=bench.uuid(), action=record.name, index=0, body=outcomes.SerializeToString()
         )
-        bench.email.say(executor_service_pb2.WorkResponse(items=chunk))
+        bench.email.say(executor_service_pb2.WorkResponse(items=executor_service_pb2.ItemChunks(chunks=[chunk])))
         told = receipt(bench, record)
         told.item_chunks, told.item_digest = 1, bytes(32)
         bench.email.send_receipts(told)

@@ -23,7 +23,7 @@ def receipt(number: int, size: int = 10) -> Response:
 
 def chunk(number: int) -> Response:
     """Return one chunk of items."""
-    return Response(items=executor_service_pb2.ItemChunk(id=str(number)))
+    return Response(items=executor_service_pb2.ItemChunks(chunks=[executor_service_pb2.ItemChunk(id=str(number))]))
 
 
 MAKERS = {"accepted": accepted, "receipts": receipt, "items": chunk}
@@ -35,7 +35,7 @@ def test_nothing_is_lost_or_reordered_and_receipts_come_last(kinds: list[str]) -
     found = list(joined([MAKERS[kind](number) for number, kind in enumerate(kinds)]))
     actions = [action for each in found for action in each.accepted.actions]
     receipts = [sealed.type for each in found for sealed in each.receipts.receipts]
-    chunks = [each.items.id for each in found if each.HasField("items")]
+    chunks = [piece.id for each in found for piece in each.items.chunks]
     for kind, seen in (("accepted", actions), ("receipts", receipts), ("items", chunks)):
         assert seen == [str(number) for number, each in enumerate(kinds) if each == kind]
     assert all(len(each.accepted.actions) <= ITEMS and len(each.receipts.receipts) <= ITEMS for each in found)

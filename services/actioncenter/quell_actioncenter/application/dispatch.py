@@ -275,7 +275,7 @@ class Dispatcher:
             case "receipts":
                 return await reports.receipts(response.receipts.receipts)
             case "items":
-                return await reports.items(response.items)
+                return await reports.items(response.items.chunks)
             case "effects":
                 return await reports.effects(response.effects.reports)
             case "targets":

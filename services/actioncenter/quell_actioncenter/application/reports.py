@@ -44,17 +44,18 @@ class Reports:
         await self._desk.decide(work, urgent=True)
         return list(told)
 
-    async def items(self, chunk: executor_service_pb2.ItemChunk) -> list[str]:
-        """Keep some outcomes of items, unless the receipt that they belong to is here already."""
-        name = chunk_name(chunk.action, OUTCOMES, chunk.index)
+    async def items(self, chunks: Sequence[executor_service_pb2.ItemChunk]) -> list[str]:
+        """Keep outcomes of items, unless the receipt that they belong to is here already."""
 
         def work(book: Book) -> None:
-            record = book.action(chunk.action)
-            if record is not None and not record.receipts and chunk.index < MOST_CHUNKS:
-                book.view.put(ITEM_CHUNKS, ItemChunkRecord(name, chunk.action, OUTCOMES, chunk.index, chunk.body))
+            for chunk in chunks:
+                record = book.action(chunk.action)
+                if record is not None and not record.receipts and chunk.index < MOST_CHUNKS:
+                    name = chunk_name(chunk.action, OUTCOMES, chunk.index)
+                    book.view.put(ITEM_CHUNKS, ItemChunkRecord(name, chunk.action, OUTCOMES, chunk.index, chunk.body))
 
-        await self._desk.decide(work, [(ACTIONS, chunk.action)], urgent=True)
-        return [chunk.id]
+        await self._desk.decide(work, [(ACTIONS, chunk.action) for chunk in chunks], urgent=True)
+        return [chunk.id for chunk in chunks]
 
     async def running(self, reports: Sequence[progress_pb2.Progress]) -> None:
         """Note which actions have begun."""

@@ -15,6 +15,7 @@ ORDER = ("hello", "accepted", "progress", "items", "plan", "effects", "targets",
 LISTS = {
     "accepted": "actions",
     "progress": "reports",
+    "items": "chunks",
     "effects": "reports",
     "targets": "reports",
     "receipts": "receipts",

@@ -42,9 +42,6 @@ def allowed(
     match response.WhichOneof("message"):
         case "receipts" | "effects":
             return response
-        case "items" if routes.of(response.items.action) in ("", device):
-            # After a restart we do not know the action yet; whose the items are, the sealed receipt proves.
-            return response
         case "plan" if response.plan.id in queries:
             if response.plan.WhichOneof("end"):
                 queries.remove(response.plan.id)
@@ -53,6 +50,11 @@ def allowed(
             actions = [action for action in response.accepted.actions if routes.of(action) == device]
             accepted = executor_service_pb2.Accepted(actions=actions)
             return executor_service_pb2.WorkResponse(accepted=accepted) if actions else None
+        case "items":
+            # After a restart we do not know the action yet; whose the items are, the sealed receipt proves.
+            chunks = [chunk for chunk in response.items.chunks if routes.of(chunk.action) in ("", device)]
+            items = executor_service_pb2.ItemChunks(chunks=chunks)
+            return executor_service_pb2.WorkResponse(items=items) if chunks else None
         case "progress":
             reports = [report for report in response.progress.reports if routes.of(report.action) == device]
             progress = executor_service_pb2.ProgressReports(reports=reports)
@@ -63,9 +65,8 @@ def allowed(
 
 def ids_of(response: executor_service_pb2.WorkResponse) -> list[str]:
     """Return the ids that the agent waits to hear are stored."""
-    if response.HasField("items"):
-        return [response.items.id]
     return [
+        *(chunk.id for chunk in response.items.chunks),
         *_ids(receipt_pb2.Receipt, response.receipts.receipts),
         *_ids(effect_report_pb2.EffectReport, response.effects.reports),
     ]

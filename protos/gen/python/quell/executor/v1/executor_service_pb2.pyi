@@ -111,7 +111,7 @@ class WorkResponse(_message.Message):
         """How actions go; what is lost is not sent again."""
 
     @_builtins.property
-    def items(self) -> Global___ItemChunk:
+    def items(self) -> Global___ItemChunks:
         """Per-item outcomes, before their receipt."""
 
     @_builtins.property
@@ -136,7 +136,7 @@ class WorkResponse(_message.Message):
         hello: Global___ExecutorHello | None = ...,
         accepted: Global___Accepted | None = ...,
         progress: Global___ProgressReports | None = ...,
-        items: Global___ItemChunk | None = ...,
+        items: Global___ItemChunks | None = ...,
         receipts: Global___Receipts | None = ...,
         effects: Global___EffectReports | None = ...,
         targets: Global___TargetReports | None = ...,
@@ -317,6 +317,30 @@ class Accepted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Accepted: _TypeAlias = Accepted  # noqa: Y015
+
+@_typing.final
+class ItemChunks(_message.Message):
+    """Per-item outcomes of actions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemChunk]:
+        """Required. Chunks of one action or of many; those of an action come in order."""
+
+    def __init__(
+        self,
+        *,
+        chunks: _abc.Iterable[Global___ItemChunk] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemChunks: _TypeAlias = ItemChunks  # noqa: Y015
 
 @_typing.final
 class ItemChunk(_message.Message):
