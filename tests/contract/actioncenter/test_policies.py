@@ -103,6 +103,7 @@ async def test_what_people_put_in_force_decides_from_then_on(aio_stub: Stubs, ho
     await center.ask("xdr", "SubmitInvestigation", request)
     (action,) = await _actions(house, f"investigations/xdr.{request.investigation_id}")
     assert (action.decision.kind, action.decision.policy) == (action_pb2.DECISION_KIND_AUTOMATIC, made.name)
+    assert not made.single_operator
     (old,) = await _actions(house, waiting)
     assert old.state == PENDING
     back = (await center.ask("dan", "UpdatePolicy", update(POLICY, made.name))).policy
@@ -125,3 +126,5 @@ async def test_a_restart_brings_no_old_policy_back(tmp_path: Path) -> None:
         for configured, wanted in ((ours, theirs), (None, theirs), (NOT_AT_ALL, NOT_AT_ALL), (None, NOT_AT_ALL)):
             assert (await policies.load(configured)).document == wanted
         assert (await policies.get(CURRENT)).name == "policies/3"
+        alone = ours.replace("single_operator: false", "single_operator: true")
+        assert (await policies.load(alone)).single_operator

@@ -156,6 +156,7 @@ def _put(
     number = _number(kept) + 1
     policy.name = f"policies/{number}"
     policy.create_time.CopyFrom(stamp(book.now))
+    policy.single_operator = read_policy(policy.document).single_operator
     book.view.put(POLICIES, PolicyRecord(number, policy))
     book.view.put(COUNTERS, CounterRecord(NEWEST, number))
     history.append(book.view, book.now, policy.actor, "policy_updated", policy.name, policy)

@@ -28,7 +28,7 @@ from quell.actioncenter.v1 import action_pb2 as quell_dot_actioncenter_dot_v1_do
 from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*quell/actioncenter/v1/policy_service.proto\x12\x15quell.actioncenter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/actioncenter/v1/action.proto\x1a&quell/annotations/v1/annotations.proto\"y\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x10GetPolicyRequest\x12\x35\n\x04name\x18\x01 \x01(\tB\'\xbaH$r\"2 ^policies/([0-9]{1,10}|current)$\"B\n\x11GetPolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"\x82\x01\n\x13UpdatePolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12/\n\x08replaces\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^policies/[0-9]{1,10}$\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"E\n\x14UpdatePolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"L\n\x11TestPolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12\x18\n\x06\x66ilter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"b\n\x12TestPolicyResponse\x12<\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\'.quell.actioncenter.v1.PolicyDifference\x12\x0e\n\x06tested\x18\x02 \x01(\x05\"\xa7\x01\n\x10PolicyDifference\x12\x10\n\x08\x65vidence\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x31\n\x05\x61\x66ter\x18\x04 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x0c\n\x04rule\x18\x05 \x01(\t2\x8f\x03\n\rPolicyService\x12y\n\tGetPolicy\x12\'.quell.actioncenter.v1.GetPolicyRequest\x1a(.quell.actioncenter.v1.GetPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x12\x84\x01\n\x0cUpdatePolicy\x12*.quell.actioncenter.v1.UpdatePolicyRequest\x1a+.quell.actioncenter.v1.UpdatePolicyResponse\"\x1b\x90\x02\x02\xca\xf3\x18\x14\n\x0fpolicies.update\x12\x01\x01\x12|\n\nTestPolicy\x12(.quell.actioncenter.v1.TestPolicyRequest\x1a).quell.actioncenter.v1.TestPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*quell/actioncenter/v1/policy_service.proto\x12\x15quell.actioncenter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/actioncenter/v1/action.proto\x1a&quell/annotations/v1/annotations.proto\"\x92\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsingle_operator\x18\x06 \x01(\x08\"I\n\x10GetPolicyRequest\x12\x35\n\x04name\x18\x01 \x01(\tB\'\xbaH$r\"2 ^policies/([0-9]{1,10}|current)$\"B\n\x11GetPolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"\x82\x01\n\x13UpdatePolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12/\n\x08replaces\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^policies/[0-9]{1,10}$\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"E\n\x14UpdatePolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"L\n\x11TestPolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12\x18\n\x06\x66ilter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"b\n\x12TestPolicyResponse\x12<\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\'.quell.actioncenter.v1.PolicyDifference\x12\x0e\n\x06tested\x18\x02 \x01(\x05\"\xa7\x01\n\x10PolicyDifference\x12\x10\n\x08\x65vidence\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x31\n\x05\x61\x66ter\x18\x04 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x0c\n\x04rule\x18\x05 \x01(\t2\x8f\x03\n\rPolicyService\x12y\n\tGetPolicy\x12\'.quell.actioncenter.v1.GetPolicyRequest\x1a(.quell.actioncenter.v1.GetPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x12\x84\x01\n\x0cUpdatePolicy\x12*.quell.actioncenter.v1.UpdatePolicyRequest\x1a+.quell.actioncenter.v1.UpdatePolicyResponse\"\x1b\x90\x02\x02\xca\xf3\x18\x14\n\x0fpolicies.update\x12\x01\x01\x12|\n\nTestPolicy\x12(.quell.actioncenter.v1.TestPolicyRequest\x1a).quell.actioncenter.v1.TestPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,22 +53,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYSERVICE'].methods_by_name['UpdatePolicy']._serialized_options = b'\220\002\002\312\363\030\024\n\017policies.update\022\001\001'
   _globals['_POLICYSERVICE'].methods_by_name['TestPolicy']._loaded_options = None
   _globals['_POLICYSERVICE'].methods_by_name['TestPolicy']._serialized_options = b'\220\002\001\312\363\030\022\n\rpolicies.read\022\001\001'
-  _globals['_POLICY']._serialized_start=207
-  _globals['_POLICY']._serialized_end=328
-  _globals['_GETPOLICYREQUEST']._serialized_start=330
-  _globals['_GETPOLICYREQUEST']._serialized_end=403
-  _globals['_GETPOLICYRESPONSE']._serialized_start=405
-  _globals['_GETPOLICYRESPONSE']._serialized_end=471
-  _globals['_UPDATEPOLICYREQUEST']._serialized_start=474
-  _globals['_UPDATEPOLICYREQUEST']._serialized_end=604
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=606
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=675
-  _globals['_TESTPOLICYREQUEST']._serialized_start=677
-  _globals['_TESTPOLICYREQUEST']._serialized_end=753
-  _globals['_TESTPOLICYRESPONSE']._serialized_start=755
-  _globals['_TESTPOLICYRESPONSE']._serialized_end=853
-  _globals['_POLICYDIFFERENCE']._serialized_start=856
-  _globals['_POLICYDIFFERENCE']._serialized_end=1023
-  _globals['_POLICYSERVICE']._serialized_start=1026
-  _globals['_POLICYSERVICE']._serialized_end=1425
+  _globals['_POLICY']._serialized_start=208
+  _globals['_POLICY']._serialized_end=354
+  _globals['_GETPOLICYREQUEST']._serialized_start=356
+  _globals['_GETPOLICYREQUEST']._serialized_end=429
+  _globals['_GETPOLICYRESPONSE']._serialized_start=431
+  _globals['_GETPOLICYRESPONSE']._serialized_end=497
+  _globals['_UPDATEPOLICYREQUEST']._serialized_start=500
+  _globals['_UPDATEPOLICYREQUEST']._serialized_end=630
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=632
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=701
+  _globals['_TESTPOLICYREQUEST']._serialized_start=703
+  _globals['_TESTPOLICYREQUEST']._serialized_end=779
+  _globals['_TESTPOLICYRESPONSE']._serialized_start=781
+  _globals['_TESTPOLICYRESPONSE']._serialized_end=879
+  _globals['_POLICYDIFFERENCE']._serialized_start=882
+  _globals['_POLICYDIFFERENCE']._serialized_end=1049
+  _globals['_POLICYSERVICE']._serialized_start=1052
+  _globals['_POLICYSERVICE']._serialized_end=1451
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class Policy(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SINGLE_OPERATOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifier. `policies/{policy}`: the number of the version."""
     document: _builtins.str
@@ -39,6 +40,8 @@ class Policy(_message.Message):
     """Output only. Who put it in force."""
     comment: _builtins.str
     """Output only. Why, in that person's words."""
+    single_operator: _builtins.bool
+    """Output only. Whether people decide alone, as its `single_operator` says: whoever shows Quell to people warns of it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When."""
@@ -51,10 +54,11 @@ class Policy(_message.Message):
         actor: _builtins.str = ...,
         comment: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        single_operator: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "create_time", b"create_time", "document", b"document", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "create_time", b"create_time", "document", b"document", "name", b"name", "single_operator", b"single_operator"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
