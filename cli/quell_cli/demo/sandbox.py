@@ -61,7 +61,7 @@ class Sandbox:
     def make(self) -> None:
         """Make files and mail, and start the malicious one."""
         for path in (self.running, self.copy, self.suspicious):
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile("/bin/sleep", self.running)
         with self.running.open("ab") as program:
             program.write(MARKER)
