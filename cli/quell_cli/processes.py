@@ -127,5 +127,6 @@ async def watch(child: Child, tell: Callable[[str], None]) -> None:
         await asyncio.sleep(RESTART_AFTER)
         try:
             await child.start()
+            tell(f"{child.name} is ready")
         except StartFailedError as error:
             tell(error.message)

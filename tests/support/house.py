@@ -54,7 +54,9 @@ def up(folder: Path, port: int) -> Iterator[House]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
+        process.stdout.read()
         process.wait(timeout=60)
+        process.stdout.close()
 
 
 def _until_whole(output: IO[str]) -> Iterator[str]:
