@@ -10,6 +10,7 @@ from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from center_bench import ANN, BOB, CENTER, Bench, block, file, url
 from quell_actioncenter.signing.proofs import opened
+from quell_actioncenter.store.tables import EFFECTS
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp, when
 
@@ -301,6 +302,31 @@ def test_a_write_off_ends_what_was_sent_and_its_receipt_still_counts(play: Calla
         assert await bench.states() == ["FAILED"]
         assert record.action.failure.reason == "TARGET_LOST"
         assert record.action.outcome.effect == outcome_pb2.EFFECT_STATE_IN_FORCE
+
+    play(story)
+
+
+def test_what_was_given_up_and_never_begun_leaves_the_register(play: Callable[..., None]) -> None:
+    """Its effect is unknown only until the executor says that there is none."""
+
+    async def story(bench: Bench) -> None:
+        bench.email.answer = silent
+        name = await blocked(bench)
+        await bench.settle()
+        await bench.center.actions.write_off(action_service_pb2.WriteOffActionRequest(name=name, comment="gone"), BOB)
+        (unknown,) = await bench.store.select(EFFECTS)
+        assert unknown.state == outcome_pb2.EFFECT_STATE_UNKNOWN
+        receipt = receipt_pb2.Receipt(
+            id=bench.uuid(),
+            action=name,
+            warrant_digest=(await bench.action(name)).warrant_digest,
+            disposition=receipt_pb2.DISPOSITION_EXPIRED,
+            time=stamp(bench.clock.now()),
+        )
+        bench.email.send_receipts(receipt)
+        await bench.settle()
+        assert not await bench.store.select(EFFECTS)
+        assert await bench.states() == ["FAILED"]
 
     play(story)
 

@@ -126,7 +126,10 @@ class Answering:
             self._take_back(record.action.undo_of, record)
         record = self._book.view.need(ACTIONS, record.name)
         owns = record.action.outcome.effect != outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE or self._receipt.takes_over
-        if self._receipt.HasField("outcome") and register.keeps(record) and owns:
+        if not record.action.HasField("outcome"):
+            # What was given up is now known not to have been begun.
+            register.gone(self._book, record.name)
+        elif self._receipt.HasField("outcome") and register.keeps(record) and owns:
             register.found(self._book, record, min((time for time in since if time), default=None))
         if record.fallen and can_undo(self._book, self._in_force, record):
             propose_undo(self._book, self._in_force, record)
