@@ -232,7 +232,9 @@ def _fill(out: BinaryIO, before: Before, sealed: VaultFile) -> None:
     out.flush()
     descriptor = out.fileno()
     # In this order: a change of owner clears the set-uid bit and capabilities.
-    os.fchown(descriptor, inode.uid, inode.gid)
+    made = os.fstat(descriptor)
+    if (made.st_uid, made.st_gid) != (inode.uid, inode.gid):
+        os.fchown(descriptor, inode.uid, inode.gid)
     os.fchmod(descriptor, inode.mode)
     for name, value in inode.attributes.items():
         os.setxattr(descriptor, name, bytes.fromhex(value))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -329,3 +330,28 @@ async def test_progress_is_told(world: World) -> None:
     said = Said()
     await world.effect().apply(await world.plan(path=str(evil)), said)
     assert said.messages == ["taking files", "stopping processes", "putting files under lock"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user: needs root")
+def test_an_ordinary_user_takes_its_own_files_and_no_others() -> None:
+    """Not as root, what belongs to others is refused with its reason, and stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        box = Path(folder, "box")
+        for path in (Path(folder), box):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)
+        (box / "theirs").write_text("theirs")
+        os.seteuid(65534)
+        try:
+            (box / "own").write_text("own")
+            (Path(folder) / "data").mkdir()
+            world = World(Path(folder) / "data", box)
+            for name, states in (("theirs", ["REFUSED"]), ("own", ["DONE"])):
+                plan = asyncio.run(world.plan(path=str(box / name)))
+                assert asyncio.run(world.take(plan)) == states
+                assert set(asyncio.run(world.reasons(plan))) == ({"NOT_PERMITTED"} if name == "theirs" else {""})
+        finally:
+            os.seteuid(0)
+        assert (box / "theirs").read_text() == "theirs"
+        assert not (box / "own").exists()
