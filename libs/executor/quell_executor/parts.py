@@ -26,17 +26,18 @@ class Part:
     def only(self, wanted: Callable[[Finding], bool]) -> Plan:
         """Return the plan of the items with such findings."""
         pairs = zip(self.plan.items, self.findings, strict=True)
-        return replace(self.plan, items=tuple(item for item, finding in pairs if wanted(finding)))
+        items = tuple(item for item, finding in pairs if wanted(finding))
+        return self.plan if len(items) == len(self.plan.items) else replace(self.plan, items=items)
 
     def found(self, findings: Sequence[Finding]) -> "Part":
         """Return the part with new findings for what is to be changed, in the order of `to_do`."""
         fresh = iter(findings)
-        return replace(self, findings=tuple(next(fresh) if old.state == TO_DO else old for old in self.findings))
+        return Part(self.plan, tuple(next(fresh) if old.state == TO_DO else old for old in self.findings))
 
     def each(self, change: Callable[[PlannedItem, Finding], Finding]) -> "Part":
         """Return the part with every finding changed."""
         pairs = zip(self.plan.items, self.findings, strict=True)
-        return replace(self, findings=tuple(change(item, finding) for item, finding in pairs))
+        return Part(self.plan, tuple(change(item, finding) for item, finding in pairs))
 
 
 Parts = tuple[Part, ...]

@@ -31,7 +31,11 @@ class Arrivals(Ledger):
         """Journal a warrant that holds. One that is not to be begun has its receipt at once."""
         self.time.saw_sealed(when(verified.warrant.issue_time))
         try:
-            return await self.durably(lambda view: self._arrive(view, order, verified), urgent=verified.lets_go)
+            return await self.durably(
+                lambda view: self._arrive(view, order, verified),
+                [(ORDERS, order.action), (OUTGOING, refusal_id(order.digests[0])), (CALLED_OFF, order.action)],
+                urgent=verified.lets_go,
+            )
         except FullError:
             full = failure_pb2.Failure(reason="STORE_FULL", message="its disk is nearly full", retryable=True)
             return await self.refuse(order.action, order.digests[0], full)
@@ -47,7 +51,7 @@ class Arrivals(Ledger):
             self._receipt(view, receipt, digest, refusal_id(digest))
             return Arrival.REFUSED
 
-        return await self.durably(decide)
+        return await self.durably(decide, [(ORDERS, action), (OUTGOING, refusal_id(digest))])
 
     def _known(self, view: View, action: str, digest: str) -> Arrival | None:
         """Answer a body that came before once more; None if it didn't."""

@@ -185,14 +185,13 @@ class Ledger:
         """Note what need not be sent again: receipts are kept for a warrant that comes again, reports are not."""
 
         def decide(view: View) -> None:
-            view.expect((OUTGOING, sent) for sent in ids)
             for row in (view.get(OUTGOING, sent) for sent in ids):
                 if row and row.sort is Sort.REPORT:
                     view.drop(OUTGOING, row.id)
                 elif row and not row.stored:
                     view.put(OUTGOING, replace(row, stored=True))
 
-        await self.durably(decide)
+        await self.durably(decide, [(OUTGOING, sent) for sent in ids])
 
     async def unsent(self) -> list[Outgoing]:
         """Return what goes up and is not known to be stored there, in order."""

@@ -16,11 +16,12 @@ from google.protobuf.message import Message
 from quell_runtime.seams import micros, moment
 
 SqlValue = str | int | float | bytes | None
-Codec = tuple[Callable[[Any], SqlValue], Callable[[Any], Any]]
+Codec = tuple[Callable[[Any], SqlValue], Callable[[Any], Any]] | None
+"""How a field becomes a column and comes back; None: it is kept as it is."""
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table(Generic[T]):
     """How records of one type are kept. Make one with `table`."""
 
@@ -32,6 +33,10 @@ class Table(Generic[T]):
     def _codecs(self) -> tuple[tuple[str, Codec], ...]:
         hints = typing.get_type_hints(self.record)
         return tuple((field.name, _codec(hints[field.name])) for field in dataclasses.fields(self.record))  # type: ignore[arg-type]
+
+    @cached_property
+    def _coded(self) -> tuple[tuple[int, Any], ...]:
+        return tuple((place, codec) for place, (_, codec) in enumerate(self._codecs) if codec)
 
     @cached_property
     def columns(self) -> str:
@@ -63,11 +68,17 @@ class Table(Generic[T]):
 
     def dump(self, record: T) -> tuple[SqlValue, ...]:
         """Return the record as a row."""
-        return tuple(encode(getattr(record, name)) for name, (encode, _) in self._codecs)
+        values = [getattr(record, name) for name, _ in self._codecs]
+        for place, (encode, _) in self._coded:
+            values[place] = encode(values[place])
+        return tuple(values)
 
     def load(self, row: Sequence[SqlValue]) -> T:
         """Return a row, its columns in our order, as a record."""
-        return self.record(*[decode(value) for value, (_, (_, decode)) in zip(row, self._codecs, strict=True)])
+        values = list(row)
+        for place, (_, decode) in self._coded:
+            values[place] = decode(values[place])
+        return self.record(*values)
 
 
 def table(record: type[T], name: str, key: str) -> Table[T]:
@@ -82,7 +93,10 @@ def table(record: type[T], name: str, key: str) -> Table[T]:
 def _codec(hint: Any) -> Codec:  # noqa: ANN401, PLR0911 - a type is what it is
     if isinstance(hint, types.UnionType):
         (inner,) = [part for part in typing.get_args(hint) if part is not types.NoneType]
-        encode, decode = _codec(inner)
+        codec = _codec(inner)
+        if codec is None:
+            return None
+        encode, decode = codec
         return lambda v: None if v is None else encode(v), lambda v: None if v is None else decode(v)
     if typing.get_origin(hint) is tuple:
         return json.dumps, lambda v: tuple(json.loads(v))
@@ -95,5 +109,5 @@ def _codec(hint: Any) -> Codec:  # noqa: ANN401, PLR0911 - a type is what it is
     if issubclass(hint, StrEnum):
         return str, hint
     if issubclass(hint, str | int | float | bytes):
-        return lambda v: v, lambda v: v
+        return None
     raise TypeError(f"{hint} can't be a column")

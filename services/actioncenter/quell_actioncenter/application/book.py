@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from quell.actioncenter.v1 import action_event_pb2, action_pb2
 from quell.warrant.v1 import preview_pb2, seal_pb2
@@ -20,7 +21,7 @@ from quell_actioncenter.domain.records import ActionRecord, CounterRecord, Equal
 from quell_actioncenter.store.tables import ACTIONS, COUNTERS, EQUALS, INVESTIGATIONS, OUTBOX
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import micros, stamp, when
-from quell_runtime.store import View
+from quell_runtime.store import Table, View
 
 Edit = Callable[[action_pb2.Action], object]
 SEQUENCE = "sequence"
@@ -46,6 +47,11 @@ class Go:
     wait: timedelta
 
 
+def touched(names: Iterable[str]) -> list[tuple[Table[Any], str]]:
+    """Return the rows that are read whenever one of these actions may move."""
+    return [(table, name) for name in names for table in (ACTIONS, OUTBOX)]
+
+
 def unchanged(_action: action_pb2.Action) -> None:
     """Edit nothing."""
 
@@ -66,7 +72,7 @@ class Book:
     def expect(self, names: Iterable[str]) -> None:
         """Have actions read, with what moves with them."""
         names = tuple(names)
-        self.view.expect((table, name) for table in (ACTIONS, OUTBOX) for name in names)
+        self.view.expect(touched(names))
         found = [record for name in names if (record := self.view.get(ACTIONS, name)) and record.investigation]
         self.view.expect((INVESTIGATIONS, record.investigation) for record in found)
         self.view.expect((EQUALS, record.equal_key) for record in found if State(record.state) in UNDECIDED)
@@ -116,14 +122,24 @@ class Book:
         action.CopyFrom(record.action)
         action.state = state.wire
         edit(action)
-        after = self._entered(record, action, state, event, note)
-        if state != record.state or action.snapshot_digest != record.action.snapshot_digest:
-            after = replace(after, revision=after.revision + 1, etag_time=self.now)
-            action.etag = str(after.revision)
+        rests = state == record.state and action.snapshot_digest == record.action.snapshot_digest
+        revision = record.revision + (not rests)
+        if not rests:
+            action.etag = str(revision)
         if state not in UNDECIDED:
             action.ClearField("approval_need")
         action.update_time.CopyFrom(stamp(self.now))
-        after = replace(after, due_time=due_time(action, state, self.now))
+        after = replace(
+            record,
+            action=action,
+            state=int(state),
+            events=record.events + 1,
+            last_event=self._enter(record, state, event, note),
+            update_time=self.now,
+            due_time=due_time(action, state, self.now),
+            revision=revision,
+            etag_time=record.etag_time if rests else self.now,
+        )
         self.view.put(ACTIONS, after)
         self._send(after, state)
         self._settle(after)
@@ -131,10 +147,8 @@ class Book:
             self._supersede_equals(after)
         return self.view.need(ACTIONS, after.name)
 
-    def _entered(
-        self, record: ActionRecord, action: action_pb2.Action, state: State, event: str, note: Note
-    ) -> ActionRecord:
-        """Return the record with an entry more in its history."""
+    def _enter(self, record: ActionRecord, state: State, event: str, note: Note) -> int:
+        """Enter it into the action's history, and return the entry's number."""
         detail = action_event_pb2.ActionEvent(
             number=record.events + 1,
             time=stamp(self.now),
@@ -145,15 +159,7 @@ class Book:
             vote=note.vote,
             sealed=note.sealed,
         )
-        number = history.append(self.view, self.now, note.actor, f"action_{event}", record.name, detail)
-        return replace(
-            record,
-            action=action,
-            state=int(state),
-            events=record.events + 1,
-            last_event=number,
-            update_time=self.now,
-        )
+        return history.append(self.view, self.now, note.actor, f"action_{event}", record.name, detail)
 
     def _send(self, record: ActionRecord, state: State) -> None:
         """Keep in the outbox what is to be sent until it has its receipt, and nothing else."""

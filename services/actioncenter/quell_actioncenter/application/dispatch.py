@@ -16,7 +16,7 @@ from quell.warrant.v1 import seal_pb2
 from quell_actioncenter.application import history
 from quell_actioncenter.application.absence import Absence
 from quell_actioncenter.application.answers import Executor
-from quell_actioncenter.application.book import Book
+from quell_actioncenter.application.book import Book, touched
 from quell_actioncenter.application.claims import FREEZE, Claims, frozen
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.ready import Ready
@@ -199,8 +199,8 @@ class Dispatcher:
 
     def _row_changed(self, change: Change[OutboxRecord]) -> None:
         row = change.after or change.before
-        for touched in self._loading:
-            touched.add(str(change.key))
+        for heard in self._loading:
+            heard.add(str(change.key))
         if change.after is None:
             self._ready.drop(str(change.key))
             self._house.progress.pop(str(change.key), None)
@@ -239,7 +239,8 @@ class Dispatcher:
         """Claim what is not yet sealed, then send all of the batch that is, in messages that are not too large."""
         fresh = [row.action for row in batch if not row.sealed]
         if fresh:
-            await self._desk.decide(lambda book: claims.claim(book, self._desk.in_force, fresh), urgent=True)
+            reads = [*touched(fresh), (FREEZES, FREEZE), *((TARGETS, row.device) for row in batch if row.device)]
+            await self._desk.decide(lambda book: claims.claim(book, self._desk.in_force, fresh), reads, urgent=True)
         sealed: list[seal_pb2.Sealed] = []
         size = 0
         for row in batch:

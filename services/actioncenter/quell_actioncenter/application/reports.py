@@ -9,8 +9,8 @@ from quell.warrant.v1 import effect_report_pb2, receipt_pb2, seal_pb2
 
 from quell_actioncenter.application import answers, history, register
 from quell_actioncenter.application.answers import OUTCOMES, Executor, chunk_name
-from quell_actioncenter.application.book import Book, Note
-from quell_actioncenter.application.desk import Desk
+from quell_actioncenter.application.book import Book, Note, touched
+from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.application.knowledge import GONE
 from quell_actioncenter.domain.lifecycle import Event, State
 from quell_actioncenter.domain.records import HostRecord, ItemChunkRecord, TargetRecord
@@ -34,14 +34,16 @@ class Reports:
 
     async def receipts(self, sealed: Sequence[seal_pb2.Sealed]) -> list[str]:
         """Take receipts; what can't even be read is dropped, since nobody could be told that it is stored."""
-        told = {receipt.id: one for one in sealed if (receipt := answers.read(one)) and receipt.id}
+        found = [(receipt, one) for one in sealed if (receipt := answers.read(one)) and receipt.id]
+        told = {receipt.id: one for receipt, one in found}
+        receipts = [receipt for receipt, _ in found]
 
         def work(book: Book) -> None:
-            _expect(book, [receipt for one in told.values() if (receipt := answers.read(one))])
+            _expect(book, receipts)
             for one in told.values():
                 answers.take(book, self._desk.in_force, one, self._executor)
 
-        await self._desk.decide(work, urgent=True)
+        await self._desk.decide(work, _places(receipts), urgent=True)
         return list(told)
 
     async def items(self, chunks: Sequence[executor_service_pb2.ItemChunk]) -> list[str]:
@@ -128,21 +130,27 @@ class Reports:
         return holds
 
 
+def _names(found: Sequence[receipt_pb2.Receipt]) -> set[str]:
+    return {name for one in found for name in (one.action, one.superseded_by, *one.takes_over) if name}
+
+
+def _places(found: Sequence[receipt_pb2.Receipt]) -> list[Place]:
+    """Return what receipts are known to touch."""
+    names = _names(found)
+    chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
+    effects = [(EFFECTS, register.name_of(name)) for name in names]
+    return [*touched(names), *effects, *((ITEM_CHUNKS, name) for name in chunks)]
+
+
 def _expect(book: Book, found: Sequence[receipt_pb2.Receipt]) -> None:
     """Have everything read that receipts touch, in few trips."""
-    names = {name for one in found for name in (one.action, one.superseded_by, *one.takes_over) if name}
+    names = _names(found)
     book.expect(names)
     records = [record for name in names if (record := book.action(name))]
     others = {name for one in records for name in (one.action.undo_of, *one.supersedes) if name}
     book.expect(others)
-    chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
-    book.view.expect(
-        [
-            *((TARGETS, record.device) for record in records if record.device),
-            *((EFFECTS, register.name_of(name)) for name in names | others),
-            *((ITEM_CHUNKS, name) for name in chunks),
-        ]
-    )
+    devices = [(TARGETS, record.device) for record in records if record.device]
+    book.view.expect([*devices, *((EFFECTS, register.name_of(name)) for name in others)])
 
 
 def _target(book: Book, report: target_report_pb2.TargetReport, actor: str) -> None:
