@@ -20,7 +20,7 @@ COMMANDS = {
     "freeze": ("controls", "Stop new effects at once."),
     "unfreeze": ("controls", "Vote to lift the freeze."),
     "budgets": ("controls", "See budgets and what is left of each."),
-    "policy": ("controls", "Show the policy in force, or check a document."),
+    "policy": ("policies", "Show the policy in force, try a document, put one in force."),
     "audit": ("controls", "See the audit log and verify its chain."),
     "completion": ("running", "Print the completion script for bash, zsh or fish."),
 }
@@ -67,7 +67,7 @@ def quell(ctx: click.Context, data: Path, person: str, *, as_json: bool, utc: bo
     """See what investigations ask for, decide, watch it happen, take it back.
 
     Exit codes: 0 done; 1 it came otherwise than asked; 2 wrong use or set-up; 3 there is no such thing; 4 not in this
-    state, or not by you; 5 a service can't be reached.
+    state, or not by you; 5 a service can't be reached, or can't do it; 130 Ctrl-C.
     """
     from quell_cli.session import Session  # noqa: PLC0415 - only when a command runs
 

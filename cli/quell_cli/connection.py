@@ -9,7 +9,7 @@ from typing import Protocol, Self, TypeVar
 import grpc
 
 from quell_runtime.client import Credentials, channel
-from quell_runtime.errors import InvalidError, UnknownError
+from quell_runtime.errors import InvalidError
 
 S_co = TypeVar("S_co", covariant=True)
 
@@ -21,7 +21,7 @@ class StubFactory(Protocol[S_co]):
         """Return a stub over a channel."""
 
 
-class NotSetUpError(UnknownError):
+class NotSetUpError(InvalidError):
     """There is no deployment to talk to."""
 
     reason = "NOT_SET_UP"
@@ -55,7 +55,7 @@ class Profile:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise NotSetUpError(
-                f"there is no {path}: start `quell up --data DIR`, or name its folder by --data"
+                f"there is no {path}: name the deployment's folder by --data, before the command"
             ) from None
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise ClientInvalidError(f"{path}: {error}") from None

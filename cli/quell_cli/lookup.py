@@ -1,6 +1,6 @@
-"""Ids that people shorten: found by what they begin with."""
+"""Ids that people shorten: found by what they begin with. One that is given whole is never ambiguous."""
 
-import re
+from collections.abc import Sequence
 
 from quell.actioncenter.v1 import (
     action_pb2,
@@ -9,18 +9,33 @@ from quell.actioncenter.v1 import (
     investigation_service_pb2,
     investigation_service_pb2_grpc,
 )
+from quell.device.v1 import device_pb2, fleet_service_pb2, fleet_service_pb2_grpc
 
 from quell_cli.connection import Connection
 from quell_cli.session import TIMEOUT
 from quell_runtime.errors import InvalidError, UnknownError
 
-FULL = re.compile(r"actions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LOOKED_AT = 1000
+AFTER = "\x7f"
+"""Sorts after whatever may stand in an id."""
 
 
 class ActionUnknownError(UnknownError):
     """No action begins like this."""
 
     reason = "ACTION_UNKNOWN"
+
+
+class InvestigationUnknownError(UnknownError):
+    """No investigation begins like this."""
+
+    reason = "INVESTIGATION_UNKNOWN"
+
+
+class DeviceUnknownError(UnknownError):
+    """No device begins like this."""
+
+    reason = "DEVICE_UNKNOWN"
 
 
 class AmbiguousError(InvalidError):
@@ -38,30 +53,69 @@ async def action(connection: Connection, typed: str) -> action_pb2.Action:
 
     """
     stub = connection.stub("actioncenter", action_service_pb2_grpc.ActionServiceStub)
-    prefix = f"actions/{typed.removeprefix('actions/').lower()}"
-    if FULL.fullmatch(prefix):
-        answer = await stub.GetAction(action_service_pb2.GetActionRequest(name=prefix), timeout=TIMEOUT)
-        return answer.action
-    # Ids are hex digits and dashes, which all sort before `g`.
-    request = action_service_pb2.ListActionsRequest(
-        filter=f'name >= "{prefix}" AND name < "{prefix}g"', page_size=2, order_by="name"
-    )
-    found = (await stub.ListActions(request, timeout=TIMEOUT)).actions
-    if not found:
-        raise ActionUnknownError(f"no action begins with {prefix}")
-    if len(found) > 1:
-        raise AmbiguousError(f"several actions begin with {prefix}")
-    return found[0]
+    prefix = _prefix("actions/", typed.lower())
+    request = action_service_pb2.ListActionsRequest(filter=_beginning(prefix), order_by="name", page_size=2)
+    found = {each.name: each for each in (await stub.ListActions(request, timeout=TIMEOUT)).actions}
+    return found[_only(list(found), prefix, ActionUnknownError)]
+
+
+async def device(connection: Connection, typed: str) -> device_pb2.Device:
+    """Return the one device whose id, or else whose host name, begins as typed.
+
+    Raises:
+        DeviceUnknownError: There is none.
+        AmbiguousError: There are several.
+
+    """
+    stub = connection.stub("device", fleet_service_pb2_grpc.FleetServiceStub)
+    prefix = _prefix("devices/", typed.lower())
+    host = _beginning(typed.removeprefix("devices/").lower(), "host_name")
+    for condition in (_beginning(prefix), host):
+        request = fleet_service_pb2.ListDevicesRequest(filter=condition, order_by="name", page_size=2)
+        found = {each.name: each for each in (await stub.ListDevices(request, timeout=TIMEOUT)).devices}
+        if found:
+            return found[_only(list(found), prefix, DeviceUnknownError)]
+    raise DeviceUnknownError(f"no device begins with {prefix}, and none has such a host name")
 
 
 async def investigation(connection: Connection, typed: str) -> str:
-    """Return the name of an investigation: as typed, or the one of any detector with that id."""
-    if "." in typed or "/" in typed:
-        return f"investigations/{typed.removeprefix('investigations/')}"
+    """Return the name of the one investigation that begins as typed, its detector given (`edr.case-1`) or not.
+
+    Raises:
+        InvestigationUnknownError: There is none.
+        AmbiguousError: There are several.
+
+    """
     stub = connection.stub("actioncenter", investigation_service_pb2_grpc.InvestigationServiceStub)
-    request = investigation_service_pb2.ListInvestigationsRequest(page_size=1000)
+    prefix = _prefix("investigations/", typed)
+    request = investigation_service_pb2.ListInvestigationsRequest(
+        filter=_beginning(prefix), order_by="name", page_size=2
+    )
     found = (await stub.ListInvestigations(request, timeout=TIMEOUT)).investigations
-    names = [each.name for each in found if each.name.partition(".")[2].startswith(typed)]
-    if len(names) != 1:
-        raise AmbiguousError(f"{len(names)} investigations begin with {typed}")
+    if found:
+        return _only([each.name for each in found], prefix, InvestigationUnknownError)
+    # Detectors' names come first, so ids alone are looked for among the newest.
+    request = investigation_service_pb2.ListInvestigationsRequest(page_size=LOOKED_AT)
+    newest = (await stub.ListInvestigations(request, timeout=TIMEOUT)).investigations
+    ids = {each.name.partition(".")[2]: each.name for each in newest if each.name.partition(".")[2].startswith(typed)}
+    return ids[_only(list(ids), typed, InvestigationUnknownError)]
+
+
+def _prefix(collection: str, typed: str) -> str:
+    return collection + typed.removeprefix(collection)
+
+
+def _beginning(prefix: str, field: str = "name") -> str:
+    """Return the filter for what begins so."""
+    quoted = prefix.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{field} >= "{quoted}" AND {field} < "{quoted}{AFTER}"'
+
+
+def _only(names: Sequence[str], typed: str, unknown: type[UnknownError]) -> str:
+    if typed in names:
+        return typed
+    if not names:
+        raise unknown(f"nothing begins with {typed}")
+    if len(names) > 1:
+        raise AmbiguousError(f"several begin with {typed}")
     return names[0]

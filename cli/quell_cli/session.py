@@ -1,6 +1,7 @@
-"""One call of the command line: who asks, how to answer, and what an error says to do next."""
+"""One call of the command line: who asks, how to answer, and what is said beside the answer."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,20 +11,25 @@ import click
 import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
+from quell.actioncenter.v1 import policy_service_pb2, policy_service_pb2_grpc
 
 from quell_cli.connection import Connection
 from quell_cli.deployment import Folder
-from quell_cli.problems import ADVICE, EXIT
+from quell_cli.plain import plain
+from quell_cli.problems import exit_code, tell
 from quell_runtime.client import Problem, problem
 from quell_runtime.errors import QuellError, StateError, UnknownError
 
 TIMEOUT = 30.0
+WARN_WITHIN = 2.0
+INTERRUPTED = 130
 T = TypeVar("T")
 OF_OURS: dict[type | None, grpc.StatusCode] = {
     UnknownError: grpc.StatusCode.NOT_FOUND,
     StateError: grpc.StatusCode.FAILED_PRECONDITION,
 }
 """Exit codes of what the command line finds out by itself are those of a service that says the same."""
+ALONE = "warning: the policy says single_operator, so people decide alone: nobody else looks at what they approve"
 
 
 class Session:
@@ -35,6 +41,7 @@ class Session:
         self.person = person
         self.as_json = as_json
         self.utc = utc
+        self._warned = False
 
     def connection(self, person: str = "") -> Connection:
         """Return the way to the services, as the person who asks or as another."""
@@ -45,18 +52,34 @@ class Session:
 
         async def run() -> T:
             async with self.connection(person) as connection:
-                return await work(connection)
+                warning = asyncio.create_task(self._warn(connection))
+                try:
+                    return await work(connection)
+                finally:
+                    await warning
 
         try:
             return asyncio.run(run())
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
         except grpc.aio.AioRpcError as error:
             found = problem(error)
         except QuellError as error:
-            found = Problem(
-                OF_OURS.get(type(error).__base__, grpc.StatusCode.INVALID_ARGUMENT), error.message, error.reason
-            )
-        tell(found)
-        sys.exit(EXIT.get(found.code.name, 1))
+            code = OF_OURS.get(type(error).__base__, grpc.StatusCode.INVALID_ARGUMENT)
+            found = Problem(code, error.message, error.reason)
+        tell(found, as_json=self.as_json)
+        sys.exit(exit_code(found))
+
+    async def _warn(self, connection: Connection) -> None:
+        """Say so, once, if people decide alone. Who can't ask the Action Center is not told."""
+        if self._warned:
+            return
+        stub = connection.stub("actioncenter", policy_service_pb2_grpc.PolicyServiceStub)
+        request = policy_service_pb2.GetPolicyRequest(name="policies/current")
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            if (await stub.GetPolicy(request, timeout=WARN_WITHIN)).policy.single_operator:
+                click.echo(ALONE, err=True)
+                self._warned = True
 
     def show(self, messages: Sequence[Message], table: Callable[[], None]) -> None:
         """Print messages: as JSON, one a line, or as people read them."""
@@ -77,19 +100,14 @@ class Session:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*[Text(cell) for cell in row])
+            table.add_row(*[Text(plain(cell)) for cell in row])
         console.print(table)
 
 
-def tell(found: Problem) -> None:
-    """Print a problem and what to do next."""
-    click.echo(f"quell: {found.message}" + (f" ({found.reason})" if found.reason else ""), err=True)
-    for field, description in found.violations:
-        click.echo(f"  {field}: {description}", err=True)
-    for key, value in sorted(found.metadata.items()):
-        click.echo(f"  {key}: {value}", err=True)
-    if advice := ADVICE.get(found.reason) or ADVICE.get(found.code.name):
-        click.echo(f"  next: {advice}", err=True)
+def say(*lines: str) -> None:
+    """Print lines to people."""
+    for line in lines:
+        click.echo(plain(line))
 
 
 def one_line(message: Message) -> str:

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quell.actioncenter.v1 import action_pb2, investigation_pb2
 from quell.remediation.v1 import evidence_pb2, item_pb2, outcome_pb2, remediation_pb2, target_pb2, verdict_pb2
 
+from quell_cli.plain import plain
 from quell_runtime.kinds import kind_of, order_of
 
 SHORT = 8
@@ -54,13 +55,13 @@ def target(remediation: remediation_pb2.Remediation) -> str:
     parts = [str(getattr(order, field))]
     if order.DESCRIPTOR.fields_by_name.get("file"):
         parts.append(file(order.file))  # type: ignore[attr-defined]
-    return " ".join(parts)
+    return plain(" ".join(parts))
 
 
 def file(selector: target_pb2.FileSelector | evidence_pb2.FileEvidence) -> str:
     """Return which file is meant."""
     digest = selector.sha256[:12] or selector.sha1[:12]
-    return " ".join(part for part in (selector.path, digest and f"({digest}…)") if part)
+    return plain(" ".join(part for part in (selector.path, digest and f"({digest}…)") if part))
 
 
 def messages(selector: target_pb2.MessageSelector) -> str:
@@ -73,12 +74,12 @@ def messages(selector: target_pb2.MessageSelector) -> str:
 def message(ref: target_pb2.MessageRef) -> str:
     """Return which message is meant."""
     told = ref.message_id or ref.sha256[:12] or f"{ref.location.folder}/{ref.location.uid}"
-    return f"{ref.mailbox.removeprefix('mailboxes/') or 'every mailbox'}: {told}"
+    return plain(f"{ref.mailbox.removeprefix('mailboxes/') or 'every mailbox'}: {told}")
 
 
 def cluster(found: target_pb2.MessageCluster) -> str:
     """Return what a cluster's messages share."""
-    return " & ".join(f"{field.name}={value}" for field, value in found.ListFields() if isinstance(value, str))
+    return plain(" & ".join(f"{field.name}={value}" for field, value in found.ListFields() if isinstance(value, str)))
 
 
 def evidence(found: evidence_pb2.Evidence) -> str:
@@ -100,11 +101,15 @@ def evidence(found: evidence_pb2.Evidence) -> str:
             told = found.mailbox.mailbox
         case _:
             told = ""
-    return f"{verdict} {entity} {told}".strip()
+    return plain(f"{verdict} {entity} {told}".strip())
 
 
 def item(found: item_pb2.Item) -> str:
     """Return one item."""
+    return plain(_item(found))
+
+
+def _item(found: item_pb2.Item) -> str:
     match found.WhichOneof("thing"):
         case "message":
             return f"{found.message.mailbox.removeprefix('mailboxes/')} {found.message.folder}: {found.message.subject}"
@@ -118,6 +123,17 @@ def item(found: item_pb2.Item) -> str:
             return f"{found.process.pid} {found.process.path}"
         case kind:
             return str(kind)
+
+
+def item_state(found: item_pb2.ItemOutcome) -> str:
+    """Return what became of an item, and why it is no better."""
+    name = item_pb2.ItemState.Name(found.state).removeprefix("ITEM_STATE_")
+    return f"{name} ({found.failure.reason})" if found.failure.reason else name
+
+
+def need(found: action_pb2.ApprovalNeed) -> str:
+    """Return what an action waits for."""
+    return f"needs {found.missing_votes} approval(s) with {found.permission}: {'; '.join(found.reasons)}"
 
 
 def outcome(found: outcome_pb2.Outcome) -> str:

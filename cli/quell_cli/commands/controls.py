@@ -1,7 +1,6 @@
-"""What is in force, the brakes, the policy, the log."""
+"""What is in force, the brakes, the log."""
 
 import uuid
-from pathlib import Path
 
 import click
 from quell.actioncenter.v1 import (
@@ -12,14 +11,13 @@ from quell.actioncenter.v1 import (
     effect_pb2,
     effect_service_pb2,
     effect_service_pb2_grpc,
-    policy_service_pb2,
-    policy_service_pb2_grpc,
 )
 from quell.remediation.v1 import outcome_pb2
 
 from quell_cli import show
 from quell_cli.connection import Connection
-from quell_cli.session import TIMEOUT, Session
+from quell_cli.pages import pages
+from quell_cli.session import TIMEOUT, Session, say
 from quell_runtime.kinds import kind_of
 
 VERIFY_WITHIN = 60.0
@@ -33,8 +31,7 @@ def effects(session: Session, condition: str) -> None:
 
     async def work(connection: Connection) -> list[effect_pb2.Effect]:
         stub = connection.stub("actioncenter", effect_service_pb2_grpc.EffectServiceStub)
-        request = effect_service_pb2.ListEffectsRequest(filter=condition, page_size=1000)
-        return list((await stub.ListEffects(request, timeout=TIMEOUT)).effects)
+        return await pages(stub.ListEffects, effect_service_pb2.ListEffectsRequest(filter=condition), "effects")
 
     found = session.call(work)
     rows = [
@@ -58,9 +55,9 @@ def _freeze(session: Session, found: control_service_pb2.FreezeStatus) -> None:
     def told() -> None:
         scope = ", ".join(found.kinds) or "every kind"
         state = f"frozen: {scope}" if found.frozen else "not frozen"
-        click.echo(f"{state} (epoch {found.epoch}) {found.actor} {found.comment}")
+        say(f"{state} (epoch {found.epoch}) {found.actor}: {found.comment}" if found.epoch else state)
         if found.frozen and found.unfreeze_votes:
-            click.echo(f"lifting it: {', '.join(found.unfreeze_votes)}; one more person is needed")
+            say(f"lifting it: {', '.join(found.unfreeze_votes)}; one more person is needed")
 
     session.show([found], told)
 
@@ -122,56 +119,21 @@ def budgets(session: Session) -> None:
 
 
 @click.group()
-def policy() -> None:
-    """Show the policy in force, or check a document."""
-
-
-@policy.command("show")
-@click.option("--version", "number", default="current", help="Number of a version.")
-@click.pass_obj
-def show_policy(session: Session, number: str) -> None:
-    """Print a version of the policy."""
-
-    async def work(connection: Connection) -> policy_service_pb2.Policy:
-        stub = connection.stub("actioncenter", policy_service_pb2_grpc.PolicyServiceStub)
-        request = policy_service_pb2.GetPolicyRequest(name=f"policies/{number}")
-        return (await stub.GetPolicy(request, timeout=TIMEOUT)).policy
-
-    found = session.call(work)
-    session.show([found], lambda: click.echo(f"# {found.name}\n{found.document}", nl=False))
-
-
-@policy.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.pass_obj
-def check(session: Session, file: Path) -> None:
-    """Check a policy FILE; nothing is put in force."""
-    document = file.read_text(encoding="utf-8")
-
-    async def work(connection: Connection) -> policy_service_pb2.TestPolicyResponse:
-        stub = connection.stub("actioncenter", policy_service_pb2_grpc.PolicyServiceStub)
-        return await stub.TestPolicy(policy_service_pb2.TestPolicyRequest(document=document), timeout=TIMEOUT)
-
-    found = session.call(work)
-    session.show([found], lambda: click.echo(f"{file.name} is good"))
-
-
-@click.group()
 def audit() -> None:
     """See the audit log and verify its chain."""
 
 
 @audit.command("list")
 @click.option("--filter", "condition", default="", help='As "actor = ann AND event = action_approved".')
-@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many.")
 @click.pass_obj
 def list_audit(session: Session, condition: str, limit: int) -> None:
     """List entries, newest first."""
 
     async def work(connection: Connection) -> list[audit_service_pb2.AuditEntry]:
         stub = connection.stub("actioncenter", audit_service_pb2_grpc.AuditServiceStub)
-        request = audit_service_pb2.ListAuditEntriesRequest(filter=condition, page_size=limit)
-        return list((await stub.ListAuditEntries(request, timeout=TIMEOUT)).entries)
+        request = audit_service_pb2.ListAuditEntriesRequest(filter=condition)
+        return await pages(stub.ListAuditEntries, request, "entries", limit)
 
     found = session.call(work)
     rows = [
@@ -192,6 +154,6 @@ def verify(session: Session) -> None:
 
     found = session.call(work)
     told = f"the chain breaks at entry {found.broken}" if found.broken else f"all {found.checked} entries hold"
-    session.show([found], lambda: click.echo(f"{told}; newest hash {found.hash.hex()}"))
+    session.show([found], lambda: say(f"{told}; newest hash {found.hash.hex()}"))
     if found.broken:
         raise SystemExit(1)

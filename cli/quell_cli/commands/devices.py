@@ -5,9 +5,10 @@ from quell.device.v1 import device_pb2, fleet_service_pb2, fleet_service_pb2_grp
 from quell.email.v1 import url_service_pb2, url_service_pb2_grpc
 from quell.executor.v1 import target_report_pb2
 
-from quell_cli import show
+from quell_cli import lookup, show
 from quell_cli.connection import Connection
-from quell_cli.session import TIMEOUT, Session
+from quell_cli.pages import pages
+from quell_cli.session import TIMEOUT, Session, say
 
 
 def _stub(connection: Connection) -> "fleet_service_pb2_grpc.FleetServiceAsyncStub":
@@ -16,7 +17,7 @@ def _stub(connection: Connection) -> "fleet_service_pb2_grpc.FleetServiceAsyncSt
 
 @click.group()
 def devices() -> None:
-    """See devices, bring one in, shut one out."""
+    """See devices, bring one in, shut one out. A DEVICE is an id or a host name, or what it begins with."""
 
 
 def _state(device: device_pb2.Device) -> str:
@@ -25,14 +26,14 @@ def _state(device: device_pb2.Device) -> str:
 
 @devices.command("list")
 @click.option("--filter", "condition", default="", help='As "state = AWAY".')
-@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many.")
 @click.pass_obj
 def list_devices(session: Session, condition: str, limit: int) -> None:
     """List devices."""
 
     async def work(connection: Connection) -> list[device_pb2.Device]:
-        request = fleet_service_pb2.ListDevicesRequest(filter=condition, page_size=limit)
-        return list((await _stub(connection).ListDevices(request, timeout=TIMEOUT)).devices)
+        request = fleet_service_pb2.ListDevicesRequest(filter=condition)
+        return await pages(_stub(connection).ListDevices, request, "devices", limit)
 
     found = session.call(work)
     rows = [
@@ -56,17 +57,13 @@ def show_device(session: Session, device: str) -> None:
     """Show one device: what it offers, and why not the rest."""
 
     async def work(connection: Connection) -> device_pb2.Device:
-        name = f"devices/{device.removeprefix('devices/')}"
-        return (
-            await _stub(connection).GetDevice(fleet_service_pb2.GetDeviceRequest(name=name), timeout=TIMEOUT)
-        ).device
+        return await lookup.device(connection, device)
 
     found = session.call(work)
 
     def told() -> None:
-        click.echo(
-            f"{found.name} {found.host_name}: {_state(found)}\n{found.os}, {found.kernel}, agent {found.agent_version}"
-        )
+        say(f"{found.name} {found.host_name}: {_state(found)}")
+        say(f"{found.os}, {found.kernel}, agent {found.agent_version}")
         session.table(("kind", "offered"), [(each.name, each.missing or "yes") for each in found.kinds])
 
     session.show([found], told)
@@ -83,7 +80,7 @@ def enrol_token(session: Session, tags: tuple[str, ...]) -> None:
         return await _stub(connection).CreateEnrolmentToken(request, timeout=TIMEOUT)
 
     found = session.call(work)
-    session.show([found], lambda: click.echo(found.token))
+    session.show([found], lambda: say(found.token))
 
 
 @devices.command()
@@ -94,12 +91,12 @@ def ban(session: Session, device: str, comment: str) -> None:
     """Shut a device out at once. It can't be undone; the machine can be enrolled anew."""
 
     async def work(connection: Connection) -> device_pb2.Device:
-        name = f"devices/{device.removeprefix('devices/')}"
-        request = fleet_service_pb2.BanDeviceRequest(name=name, comment=comment)
+        found = await lookup.device(connection, device)
+        request = fleet_service_pb2.BanDeviceRequest(name=found.name, comment=comment)
         return (await _stub(connection).BanDevice(request, timeout=TIMEOUT)).device
 
     found = session.call(work)
-    session.show([found], lambda: click.echo(f"{found.name}: {_state(found)}"))
+    session.show([found], lambda: say(f"{found.name}: {_state(found)}"))
 
 
 @click.group()
@@ -120,6 +117,6 @@ def check(session: Session, url: str) -> None:
     found = session.call(work)
     answer = url_service_pb2.UrlAnswer.Name(found.answer).removeprefix("URL_ANSWER_")
     by = f" by {found.pattern} ({found.action})" if found.pattern else ""
-    session.show([found], lambda: click.echo(f"{answer}{by}: {found.canonical_url}"))
+    session.show([found], lambda: say(f"{answer}{by}: {found.canonical_url}"))
     if found.answer != url_service_pb2.URL_ANSWER_ALLOWED:
         raise SystemExit(1)

@@ -10,7 +10,9 @@ from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2, 
 from quell_cli import lookup, show
 from quell_cli.connection import Connection
 from quell_cli.deployment import DETECTOR
-from quell_cli.session import TIMEOUT, Session, one_line
+from quell_cli.following import following
+from quell_cli.pages import pages
+from quell_cli.session import TIMEOUT, Session, one_line, say
 
 BATCH = 500
 Stub: TypeAlias = "investigation_service_pb2_grpc.InvestigationServiceAsyncStub"
@@ -47,7 +49,7 @@ def submit(session: Session, file: BinaryIO, detector: str) -> None:
         return found
 
     found = session.call(work, person=detector)
-    session.show([found], lambda: click.echo(f"{found.name}: {show.investigation_state(found)}"))
+    session.show([found], lambda: say(f"{found.name}: {show.investigation_state(found)}"))
 
 
 def _request(name: str, content: bytes) -> investigation_service_pb2.SubmitInvestigationRequest:
@@ -56,7 +58,8 @@ def _request(name: str, content: bytes) -> investigation_service_pb2.SubmitInves
     try:
         return ParseDict(json.loads(content), investigation_service_pb2.SubmitInvestigationRequest())
     except (ValueError, ParseError) as error:
-        raise click.UsageError(f"{name} is no SubmitInvestigationRequest: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise click.UsageError(f"{name} is no SubmitInvestigationRequest: {reason}") from None
 
 
 @click.group()
@@ -66,14 +69,14 @@ def investigations() -> None:
 
 @investigations.command("list")
 @click.option("--filter", "condition", default="", help='As "state = PENDING_APPROVAL".')
-@click.option("--limit", default=50, show_default=True, help="At most this many.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many.")
 @click.pass_obj
 def list_investigations(session: Session, condition: str, limit: int) -> None:
     """List investigations, newest first."""
 
     async def work(connection: Connection) -> list[investigation_pb2.Investigation]:
-        request = investigation_service_pb2.ListInvestigationsRequest(filter=condition, page_size=limit)
-        return list((await stub_of(connection).ListInvestigations(request, timeout=TIMEOUT)).investigations)
+        request = investigation_service_pb2.ListInvestigationsRequest(filter=condition)
+        return await pages(stub_of(connection).ListInvestigations, request, "investigations", limit)
 
     found = session.call(work)
     rows = [
@@ -103,8 +106,8 @@ def show_investigation(session: Session, investigation: str) -> None:
         found = await stub.GetInvestigation(
             investigation_service_pb2.GetInvestigationRequest(name=name), timeout=TIMEOUT
         )
-        request = investigation_service_pb2.ListEvidenceRequest(name=name, page_size=1000)
-        return found.investigation, list((await stub.ListEvidence(request, timeout=TIMEOUT)).evidence)
+        request = investigation_service_pb2.ListEvidenceRequest(name=name)
+        return found.investigation, await pages(stub.ListEvidence, request, "evidence")
 
     found, evidence = session.call(work)
     session.show([found, *evidence], lambda: _details(session, found, evidence))
@@ -113,8 +116,8 @@ def show_investigation(session: Session, investigation: str) -> None:
 def _details(
     session: Session, found: investigation_pb2.Investigation, evidence: list[investigation_pb2.StoredEvidence]
 ) -> None:
-    click.echo(f"{found.name} {found.title}: {show.investigation_state(found)}")
-    click.echo(show.outcome_of_investigation(found.outcome))
+    say(f"{found.name} {found.title}: {show.investigation_state(found)}")
+    say(show.outcome_of_investigation(found.outcome))
     session.table(("evidence", "what followed"), [(show.evidence(each.evidence), _followed(each)) for each in evidence])
 
 
@@ -133,15 +136,13 @@ def watch(session: Session, condition: str) -> None:
 
     async def work(connection: Connection) -> None:
         request = investigation_service_pb2.WatchInvestigationsRequest(filter=condition)
-        async for answer in stub_of(connection).WatchInvestigations(request):
+        async for answer in following(stub_of(connection).WatchInvestigations, request):
             each = answer.investigation
             if session.as_json:
                 click.echo(one_line(each))
                 continue
             when = show.time(each.update_time, utc=session.utc)
-            click.echo(
-                f"{when}  {each.name}  {show.investigation_state(each)}: {show.outcome_of_investigation(each.outcome)}"
-            )
+            say(f"{when}  {each.name}  {show.investigation_state(each)}: {show.outcome_of_investigation(each.outcome)}")
 
     session.call(work)
 
@@ -159,4 +160,4 @@ def terminate(session: Session, investigation: str, comment: str) -> None:
         return (await stub_of(connection).TerminateInvestigation(request, timeout=TIMEOUT)).investigation
 
     found = session.call(work)
-    session.show([found], lambda: click.echo(f"{found.name}: {show.investigation_state(found)}"))
+    session.show([found], lambda: say(f"{found.name}: {show.investigation_state(found)}"))

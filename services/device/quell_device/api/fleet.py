@@ -12,7 +12,7 @@ from quell_device.application.registry import Registry
 from quell_device.domain.records import DeviceRecord, DeviceState
 from quell_device.store.tables import DEVICES
 from quell_runtime.listing import filters
-from quell_runtime.listing.fields import Field, choice, text, time
+from quell_runtime.listing.fields import COMPARISON, Field, choice, text, time
 from quell_runtime.listing.paging import Listing, order_of, size_of
 from quell_runtime.people import person
 from quell_runtime.sealing import key_id_of
@@ -21,7 +21,7 @@ from quell_runtime.seams import Rng, stamp
 PAGE = 50
 VALID = timedelta(minutes=10)
 NAME: Field[DeviceRecord] = Field(
-    "id", lambda word: word.removeprefix("devices/"), lambda record: record.id, ordered_by=True
+    "id", lambda word: word.removeprefix("devices/"), lambda record: record.id, COMPARISON, ordered_by=True
 )
 FIELDS: Mapping[str, Field[DeviceRecord]] = {
     "name": NAME,
