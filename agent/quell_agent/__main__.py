@@ -33,7 +33,7 @@ from quell_executor.settings import Settings as KitSettings
 from quell_runtime import logs
 from quell_runtime.errors import QuellError
 from quell_runtime.kinds import kinds
-from quell_runtime.seams import SystemClock, SystemRng
+from quell_runtime.seams import Point, SystemClock, SystemRng, nowhere
 from quell_runtime.store.opening import opened
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
         welcome = None if identity.enrolled else await _enrolled(identity, settings)
         home, executors = identity.home(), list[Executor]()
         keys = VaultKeys(identity.secret, lambda: _recovery_key(executors[0].key_set))
-        offers = _offers(settings, keys)
+        offers = _offers(settings, keys, seams.point)
         ours = [kind.name for kind in kinds().values() if kind.plane == "device"]
         kit = KitSettings(
             home.deployment,
@@ -68,12 +68,13 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
             await executor.stop()
 
 
-def _offers(settings: AgentSettings, keys: VaultKeys) -> Offers:
+def _offers(settings: AgentSettings, keys: VaultKeys, point: Point) -> Offers:
     protected = Protected(settings.data)
     processes = Processes(protected.runs_the_machine)
     vaults = Vaults(settings.data, keys)
+    machine = Machine(vaults, processes, Search(vaults, processes, protected), point)
     offers: Offers = {
-        "stop_and_quarantine": StopAndQuarantine(Machine(vaults, processes, Search(vaults, processes, protected))),
+        "stop_and_quarantine": StopAndQuarantine(machine),
         "release_from_quarantine": ReleaseFromQuarantine(),
     }
     if settings.rules is None or scan.missing():
@@ -113,12 +114,12 @@ async def _enrolled(identity: Identity, settings: AgentSettings) -> agent_servic
         await asyncio.sleep(TRY_AGAIN_AFTER)
 
 
-async def serve(settings: AgentSettings) -> None:
+async def serve(settings: AgentSettings, point: Point = nowhere) -> None:
     """Serve until SIGTERM or SIGINT. Stopping lifts nothing: what is in force stays."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    running = asyncio.create_task(_run(settings))
+    running = asyncio.create_task(_run(settings, Seams(SystemClock(), SystemRng(), point)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -128,8 +129,8 @@ async def serve(settings: AgentSettings) -> None:
     await asyncio.wait([running])
 
 
-async def _run(settings: AgentSettings) -> None:
-    async with composed(settings, Seams(SystemClock(), SystemRng())) as link:
+async def _run(settings: AgentSettings, seams: Seams) -> None:
+    async with composed(settings, seams) as link:
         await link.run(_Ready())
 
 

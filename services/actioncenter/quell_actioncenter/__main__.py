@@ -15,17 +15,17 @@ from quell_actioncenter.settings import ActionCenterSettings, Executor
 from quell_runtime import client, pki, program
 from quell_runtime.config import ConfigInvalidError
 from quell_runtime.people import People
-from quell_runtime.seams import SystemClock, SystemRng
+from quell_runtime.seams import Point, SystemClock, SystemRng, nowhere
 from quell_runtime.server import API, Server, serving
 from quell_runtime.store.opening import opened
 
 
 @contextlib.asynccontextmanager
-async def composed(settings: ActionCenterSettings) -> AsyncIterator[Served]:
+async def composed(settings: ActionCenterSettings, point: Point = nowhere) -> AsyncIterator[Served]:
     """Put the Action Center together over the data in its folder, and have it work."""
     people = People(settings.people)
-    async with opened(settings.data, "quell_actioncenter.store", name="center") as store:
-        center = Center(store, SystemClock(), SystemRng(), _for_center(settings))
+    async with opened(settings.data, "quell_actioncenter.store", name="center", point=point) as store:
+        center = Center(store, SystemClock(), SystemRng(), _for_center(settings), point=point)
         await center.start(settings.policy.read_text("utf-8") if settings.policy else None)
         try:
             yield Served(center, store, people)
@@ -55,9 +55,9 @@ def _executor(settings: ActionCenterSettings, executor: Executor) -> ExecutorSet
     return ExecutorSetting(executor.plane, bytes.fromhex(executor.identity_key), dialer)
 
 
-async def serve(settings: ActionCenterSettings, stop: asyncio.Event) -> None:
+async def serve(settings: ActionCenterSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
     """Serve until told to stop; what is under way at an executor goes on there."""
-    async with composed(settings) as served:
+    async with composed(settings, point) as served:
         server = Server(settings.api, API, settings.deployment, served.people)
         server.add(add_to_server, served)
         async with serving(settings, served.people, server):

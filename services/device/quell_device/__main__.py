@@ -27,7 +27,7 @@ from quell_device.application.registry import Registry
 from quell_device.settings import DeviceSettings
 from quell_runtime import pki, program
 from quell_runtime.people import People
-from quell_runtime.seams import Clock, SystemClock, SystemRng
+from quell_runtime.seams import Clock, Point, SystemClock, SystemRng, nowhere
 from quell_runtime.server import AGENTS, API, ENROLMENT, Server, serving
 from quell_runtime.store.opening import opened
 
@@ -43,11 +43,11 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def composed(settings: DeviceSettings, clock: Clock) -> AsyncIterator[Service]:
+async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowhere) -> AsyncIterator[Service]:
     """Put the service together over the data in its folder."""
     rng = SystemRng()
     people = People(settings.people)
-    async with opened(settings.data, "quell_device.store", name="device") as store:
+    async with opened(settings.data, "quell_device.store", name="device", point=point) as store:
         registry = Registry(store, clock)
         await registry.begin()
         center = Center(registry, settings.deployment, bytes.fromhex(settings.root_key))
@@ -93,10 +93,10 @@ def _terms(settings: DeviceSettings) -> Terms:
     )
 
 
-async def serve(settings: DeviceSettings, stop: asyncio.Event) -> None:
+async def serve(settings: DeviceSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
     """Serve until told to stop."""
     async with (
-        composed(settings, SystemClock()) as service,
+        composed(settings, SystemClock(), point) as service,
         serving(settings, service.people, service.api, service.agents, service.enrolment),
     ):
         await stop.wait()

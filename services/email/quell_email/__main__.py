@@ -29,7 +29,7 @@ from quell_executor.settings import Settings as KitSettings
 from quell_runtime import pki, program
 from quell_runtime.kinds import kinds
 from quell_runtime.people import People
-from quell_runtime.seams import Clock, SystemClock
+from quell_runtime.seams import Clock, Point, SystemClock, nowhere
 from quell_runtime.server import API, Server, serving
 from quell_runtime.store import Store
 from quell_runtime.store.opening import opened
@@ -45,15 +45,18 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def composed(settings: EmailSettings, clock: Clock) -> AsyncIterator[Service]:
+async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere) -> AsyncIterator[Service]:
     """Put the service together over the data in its folder."""
     people = People(settings.people)
     async with contextlib.AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(opened(settings.data / "journal", JOURNAL, name="journal"))
-        store = await stack.enter_async_context(opened(settings.data / "urls", MIGRATIONS, name="urls"))
+        journal = await stack.enter_async_context(
+            opened(settings.data / "journal", JOURNAL, name="journal", point=point)
+        )
+        store = await stack.enter_async_context(opened(settings.data / "urls", MIGRATIONS, name="urls", point=point))
         urls = await UrlTable.load(store, clock)
         parser = stack.enter_context(contextlib.closing(Parser()))
-        executor = _executor(settings, Maildirs(settings.maildirs, Index(parser)), urls, journal, clock)
+        mailboxes = Maildirs(settings.maildirs, Index(parser), point)
+        executor = _executor(settings, mailboxes, urls, journal, Seams(clock=clock, point=point))
         await executor.start()
         stack.push_async_callback(executor.stop)
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
@@ -65,12 +68,12 @@ async def composed(settings: EmailSettings, clock: Clock) -> AsyncIterator[Servi
         yield Service(api, people, urls)
 
 
-def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, journal: Store, clock: Clock) -> Executor:
+def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, journal: Store, seams: Seams) -> Executor:
     offers = _offers(mailboxes, urls)
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
     missing = {name: "not built yet" for name in ours if name not in offers}
     kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing)
-    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, Seams(clock=clock))
+    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, seams)
 
 
 def _offers(mailboxes: Maildirs, urls: UrlTable) -> dict[str, Effect[Any] | Release[Any]]:
@@ -82,10 +85,10 @@ def _offers(mailboxes: Maildirs, urls: UrlTable) -> dict[str, Effect[Any] | Rele
     }
 
 
-async def serve(settings: EmailSettings, stop: asyncio.Event) -> None:
+async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
     """Serve until told to stop."""
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(composed(settings, SystemClock()))
+        service = await stack.enter_async_context(composed(settings, SystemClock(), point))
         if settings.click and settings.link_key:
             key = settings.link_key.read_bytes()
             await stack.enter_async_context(click.serving(service.urls, key, settings.click.listen))
