@@ -39,6 +39,8 @@ GRACE_S = 2.0
 """How long a stream may be missing before what is decided is shown as waiting for its target."""
 HELLO_S = 10.0
 PAUSE_S = 1.0
+RETRY_S = 0.2
+"""Between a stream's end and the next try, so that one that ends at once is not opened without a pause."""
 CONNECTED = target_report_pb2.TARGET_STATE_CONNECTED
 
 
@@ -90,6 +92,7 @@ class Dispatcher:
                 finally:
                     self._lose()
                     await link.close()
+                await asyncio.sleep(RETRY_S)
         finally:
             stop()
             keeping.cancel()

@@ -18,7 +18,7 @@ from quell_runtime.store import Change
 
 _log = structlog.get_logger()
 BATCH = 256
-LONGEST_S = 30.0
+LONGEST_S = 300.0
 """A wall clock that jumps is noticed after so long."""
 PAUSE_S = 1.0
 NEVER = datetime.max.replace(tzinfo=UTC)
