@@ -23,6 +23,10 @@ from quell_runtime.errors import QuellError, StateError, UnknownError
 TIMEOUT = 30.0
 WARN_WITHIN = 2.0
 INTERRUPTED = 130
+COLUMN = 14
+"""Characters that a column of a table needs, or it is unreadable."""
+ID = 30
+"""Characters of the longest id that people type."""
 T = TypeVar("T")
 OF_OURS: dict[type | None, grpc.StatusCode] = {
     UnknownError: grpc.StatusCode.NOT_FOUND,
@@ -90,15 +94,22 @@ class Session:
             table()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print a table; on a pipe it is as wide as it needs to be."""
+        """Print a table; on a pipe it is as wide as it needs to be, on a narrow terminal each row is a paragraph."""
         from rich.console import Console  # noqa: PLC0415 - JSON needs none of it
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
+        rows = list(rows)
         console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+        if console.width < COLUMN * len(columns):
+            for row in rows:
+                say(*(f"{column}: {cell}" for column, cell in zip(columns, row, strict=True) if cell), "")
+            return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for number, column in enumerate(columns):
+            # An id stands first: people type it next, so it is not broken.
+            whole = number == 0 and all(len(row[0]) <= ID for row in rows)
+            table.add_column(column, overflow="fold", no_wrap=whole)
         for row in rows:
             table.add_row(*[Text(plain(cell)) for cell in row])
         console.print(table)

@@ -41,6 +41,9 @@ def _run(work: Coroutine[None, None, None]) -> None:
     except QuellError as error:
         click.echo(f"quell: {error.message}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        # All is stopped by now; the exit code is a shell's for Ctrl-C.
+        sys.exit(130)
 
 
 @click.command()
