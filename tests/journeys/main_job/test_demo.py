@@ -13,6 +13,7 @@ import pytest
 from house import QUELL, free_ports
 
 pytestmark = pytest.mark.timeout(240)
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
 TRUE_OF_EVERY_RUN = (
     "found {sandbox}/home/ann/Downloads/invoice-viewer: quell_demo_malware",
     "found {sandbox}/home/bob/bin/updater: quell_demo_malware",
@@ -66,10 +67,10 @@ def test_what_to_try_next_works_as_printed_and_ctrl_c_ends_all(tmp_path: Path) -
     os.close(other_end)
     seen = ""
     while "until you press Enter." not in seen:
-        seen += os.read(terminal, 65536).decode()
-        if seen.endswith("[Enter] "):
+        seen = COLOUR.sub("", seen + os.read(terminal, 65536).decode())
+        if seen.endswith("[Enter] ") and "until you press Enter." not in seen:
             os.write(terminal, b"\n")
-    lines = re.findall(r"^  (\S*(?:quell|grpcurl) .*?)\r?$", seen.replace("\x1b[0m", ""), re.MULTILINE)
+    lines = re.findall(r"^  (\S*(?:quell|grpcurl) .*?)\r?$", seen, re.MULTILINE)
     assert len([line for line in lines if "grpcurl" in line]) == 1
     assert len(lines) == 4
     for line in lines:
