@@ -24,6 +24,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 Key = str | int
 Place = tuple[Table[Any], Key]
+Places = dict[Place, None]
+"""A set that keeps its order, so that the same calls lead to the same order of rows."""
 GROUP = 256
 
 
@@ -40,7 +42,7 @@ class Change(Generic[T]):
 class _UnreadError(Exception):
     """A decision looked at rows that are not read yet. The writer reads them and asks again; nobody else sees this."""
 
-    def __init__(self, places: set[Place]) -> None:
+    def __init__(self, places: Places) -> None:
         super().__init__()
         self.places = places
 
@@ -59,12 +61,12 @@ class View:
         if place in self._mine:
             return cast("T | None", self._mine[place])
         if place not in self._rows:
-            raise _UnreadError({place})
+            raise _UnreadError({place: None})
         return cast("T | None", self._rows[place])
 
     def expect(self, places: Iterable[Place]) -> None:
         """Have rows that the decision has found out that it will look at read in one trip, not one by one."""
-        if missing := {place for place in places if place not in self._mine and place not in self._rows}:
+        if missing := {place: None for place in places if place not in self._mine and place not in self._rows}:
             raise _UnreadError(missing)
 
     def need(self, table: Table[T], key: Key) -> T:
@@ -207,7 +209,7 @@ class Store:
 
     async def _decide(self, group: _Group) -> None:
         """Open the transaction and run every decision, reading what they look at until none lacks a row."""
-        await self._load(group, {place for caller in group.callers for place in caller.reads}, opens=True)
+        await self._load(group, {place: None for caller in group.callers for place in caller.reads}, opens=True)
         try:
             while missing := self._attempt(group):
                 await self._load(group, missing, opens=False)
@@ -215,21 +217,21 @@ class Store:
             await self._writer.rollback()
             raise
 
-    async def _load(self, group: _Group, places: set[Place], *, opens: bool) -> None:
+    async def _load(self, group: _Group, places: Places, *, opens: bool) -> None:
         keys: dict[Table[Any], list[Key]] = {}
         for table, key in places:
             keys.setdefault(table, []).append(key)
         queries = [Query(table.by_keys, (json.dumps(wanted),)) for table, wanted in keys.items()]
         answers = await (self._writer.begin if opens else self._writer.read)(queries)
-        group.before.update(dict.fromkeys(places))
+        group.before.update(places)
         for table, rows in zip(keys, answers, strict=True):
             for record in map(table.load, rows):
                 group.before[table, table.key_of(record)] = record
 
-    def _attempt(self, group: _Group) -> set[Place]:
+    def _attempt(self, group: _Group) -> Places:
         """Run the decisions in order; return the rows that some lacked, after which the result does not count."""
         full = self._room is not None and self._room() < self._reserve
-        missing: set[Place] = set()
+        missing: Places = {}
         group.after = dict(group.before)
         for caller in group.callers:
             view = View(group.after)
