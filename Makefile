@@ -41,6 +41,7 @@ lint: $(SETUP) protos/node_modules/.ready  ## style, types, contracts, generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/status.py --check
 	$(BIN)/python tools/generate.py --image .venv/contracts.binpb
 	protos/node_modules/.bin/buf lint .venv/contracts.binpb --config protos/buf.yaml
 	cd protos && node_modules/.bin/buf format --diff --exit-code --path quell

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from house import QUELL, House, free_ports, up
+from house import QUELL, ROOT, House, free_ports, up
 
 pytestmark = pytest.mark.timeout(240)
 CASE = {
@@ -342,3 +342,12 @@ def test_the_log_is_verified(house: House) -> None:
     """And read by filter."""
     assert re.match(r"all \d+ entries hold; newest hash [0-9a-f]{64}\n$", well(house, "audit", "verify"))
     assert "configuration" in well(house, "audit", "list", "--filter", "event = policy_updated")
+
+
+def test_the_readme_tells_what_a_device_offers(house: House) -> None:
+    """The table is what a running agent says of itself; signatures are what this one may lack."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| device \| .* \| (.*) \|$", readme, re.MULTILINE))
+    kinds = json.loads(well(house, "--json", "devices", "show", ""))["kinds"]
+    offered = {each["name"] for each in kinds if "missing" not in each}
+    assert offered | {"run_antivirus_scan"} == {name for name, today in rows.items() if today == "**served**"}
