@@ -35,12 +35,15 @@ class ClientInvalidError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`client.toml`: where the services are, whom to believe, and where people's certificates lie."""
+    """`client.toml`: where the services are, whom to believe, and where people's certificates lie.
+
+    `others` are certificates there that nobody asks with.
+    """
 
     services: dict[str, str]
     ca: Path
     certificates: Path
-    people: tuple[str, ...]
+    others: frozenset[str]
 
     @classmethod
     def read(cls, path: Path) -> "Profile":
@@ -61,7 +64,7 @@ class Profile:
             raise ClientInvalidError(f"{path}: {error}") from None
         try:
             places = (Path(found["ca"]), Path(found["certificates"]))
-            return cls(dict(found["services"]), *places, tuple(found["people"]))
+            return cls(dict(found["services"]), *places, frozenset(found.get("others", ())))
         except (KeyError, TypeError) as error:
             raise ClientInvalidError(f"{path} lacks {error}") from None
 
@@ -87,7 +90,8 @@ class Connection:
         """
         profile = Profile.read(path)
         if not (profile.certificates / f"{person}.crt").exists():
-            raise NotSetUpError(f"there is no certificate of {person}; there are: {', '.join(profile.people)}")
+            known = sorted(each.stem for each in profile.certificates.glob("*.crt") if each.stem not in profile.others)
+            raise NotSetUpError(f"there is no certificate of {person}; there are: {', '.join(known)}")
         return cls(profile, person)
 
     def stub(self, service: str, factory: StubFactory[S_co]) -> S_co:

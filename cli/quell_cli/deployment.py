@@ -1,6 +1,6 @@
 """A deployment in one folder: keys, certificates, people and a configuration for each process, made once.
 
-config/   what each process reads; people.toml and policy.yaml are yours to edit
+config/   what each process reads; people.toml is yours to edit
 pki/      the deployment's CA and certificates, the agents' CA
 keys/     the root key (keep it elsewhere in earnest), the centre's, the executors', the recovery key
 actioncenter/ device/ email/ agent/   the data of each process
@@ -241,11 +241,11 @@ roles = {list(roles)!r}
 
 def _client(folder: Folder, ports: Ports) -> str:
     services = "".join(f'{name} = "{ports.at(name)}"\n' for name in ("actioncenter", "device", "email"))
-    people = ", ".join(f'"{name}"' for name in (*PEOPLE, DETECTOR))
+    others = ", ".join(f'"{name}"' for name in (*SERVERS, "deployment-ca", "agents-ca"))
     return f"""\
 ca = "{folder.certificate("deployment-ca")}"
 certificates = "{folder.root / "pki"}"
-people = [{people}]
+others = [{others}]
 
 [services]
 {services}"""

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from quell_cli.deployment import Ports
+from quell_cli.deployment import Folder, Ports
 from quell_cli.session import Session
 from quell_runtime.errors import QuellError
 
+T = TypeVar("T")
 port_option = click.option("--port", default=7443, show_default=True, help="First of six ports in a row, on loopback.")
 
 
@@ -35,12 +37,42 @@ def demo(port: int, *, yes: bool) -> None:
     _run(run(Ports(port), pauses=sys.stdin.isatty() and not yes))
 
 
-def _run(work: Coroutine[None, None, None]) -> None:
+@click.command()
+@click.argument("name")
+@click.option("--detector", "kind", flag_value="detector", help="For a detection system, which submits investigations.")
+@click.option("--mail-filter", "kind", flag_value="mail-filter", help="For what asks whether URLs may be followed.")
+@click.pass_obj
+def certificate(session: Session, name: str, kind: str | None) -> None:
+    """Make a certificate for a person, in DIR/pki; config/people.toml then says what they may."""
+    from quell_cli.certificates import certify  # noqa: PLC0415
+
+    who = _made(lambda: certify(Folder(session.data.absolute()), kind or "operator", name))
+    click.echo(f"{session.data}/pki/{name}.crt and {name}.key: {who}")
+    if kind is None:
+        click.echo(f'config/people.toml: [people.{name}] identities = ["{who}"] roles = ["viewer"]')
+
+
+@click.command()
+@click.pass_obj
+def renew(session: Session) -> None:
+    """Make certificates and the centre's keys last another year; then stop and start the services."""
+    from quell_cli.certificates import renew as run  # noqa: PLC0415
+
+    renewed = _made(lambda: run(Folder(session.data.absolute())))
+    click.echo(f"another year for {', '.join(renewed)} and the key set; stop and start the services now")
+
+
+def _made(work: Callable[[], T]) -> T:
     try:
-        asyncio.run(work)
+        return work()
     except QuellError as error:
         click.echo(f"quell: {error.message}", err=True)
         sys.exit(2)
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    try:
+        _made(lambda: asyncio.run(work))
     except KeyboardInterrupt:
         # All is stopped by now; the exit code is a shell's for Ctrl-C.
         sys.exit(130)

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import grpc
 import pytest
+from cryptography import x509
+from quell.warrant.v1 import key_set_pb2, seal_pb2
 
-from house import QUELL
+from house import QUELL, free_ports
 from promised_errors import promised
+from quell_cli import deployment
+from quell_cli.deployment import Folder, Ports
 from quell_cli.plain import plain
 from quell_cli.problems import ANYTHING, OF_REASON, advice, exit_code, tell
+from quell_runtime import key_sets, pki
 from quell_runtime.client import Problem
 from quell_runtime.errors import QuellError
+from quell_runtime.sealing import open_seal
 
 NOT_FOR_PEOPLE = {
     "CENTER_OUTDATED",
@@ -135,3 +141,61 @@ def test_bash_completes_what_the_script_says(tmp_path: Path, typed: list[str], o
     command: list[str | Path] = ["/bin/bash", script]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)  # noqa: S603
     assert set(ran.stdout.split()) >= offered
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command over a folder."""
+    command: list[str | Path] = [QUELL, "--data", folder, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+
+
+def key_set(folder: Folder) -> key_set_pb2.KeySet:
+    """Return the centre's keys, as the root key vouches for them."""
+    sealed = seal_pb2.Sealed.FromString(folder.key_set.read_bytes())
+    root = pki.load_seal_key(folder.seal_key("root")).public
+    return key_set_pb2.KeySet.FromString(open_seal(sealed, key_sets.TYPE, lambda _: root))
+
+
+def test_another_year_is_the_same_callers_and_keys(tmp_path: Path) -> None:
+    """So that warrants under way stay good, and nobody has to be told anything."""
+    folder = Folder(tmp_path)
+    deployment.make(folder, Ports(free_ports()))
+    before, keys = folder.certificate("device").read_bytes(), key_set(folder)
+    assert run(tmp_path, "renew").returncode == 0
+    old, new = map(x509.load_pem_x509_certificate, (before, folder.certificate("device").read_bytes()))
+    assert old.public_key() != new.public_key()
+    names = x509.SubjectAlternativeName
+    assert old.extensions.get_extension_for_class(names).value == new.extensions.get_extension_for_class(names).value
+    renewed = key_set(folder)
+    assert renewed.version == keys.version + 1
+    assert [key.public_key for key in renewed.keys] == [key.public_key for key in keys.keys]
+    for was, now in zip(keys.keys, renewed.keys, strict=True):
+        assert now.not_before_time == was.not_before_time
+        assert now.not_after_time.ToMicroseconds() > was.not_after_time.ToMicroseconds()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("dave",), 0), (("siem", "--detector"), 0), (("a/b",), 2), (("a.b", "--detector"), 2), (("edr",), 2)],
+)
+def test_a_caller_gets_a_certificate(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
+    """Under a name that can be one and is nobody else's."""
+    deployment.make(Folder(tmp_path), Ports(free_ports()))
+    kept = Folder(tmp_path).certificate("edr").read_bytes()
+    ran = run(tmp_path, "certificate", *arguments)
+    assert ran.returncode == code, ran.stderr
+    assert Folder(tmp_path).certificate("edr").read_bytes() == kept
+    if code == 0:
+        uri = f"spiffe://local/{'detector' if len(arguments) > 1 else 'operator'}/{arguments[0]}"
+        shown = x509.load_pem_x509_certificate(Folder(tmp_path).certificate(arguments[0]).read_bytes())
+        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == [uri]
+        assert Folder(tmp_path).key(arguments[0]).stat().st_mode & 0o077 == 0
+
+
+def test_without_a_deployment_there_is_no_certificate(tmp_path: Path) -> None:
+    """And nothing is made."""
+    for command in (("certificate", "dave"), ("renew",)):
+        ran = run(tmp_path / "none", *command)
+        assert (ran.returncode, "holds no deployment" in ran.stderr) == (2, True)
+    assert not (tmp_path / "none").exists()
