@@ -55,6 +55,12 @@ class ForbiddenError(QuellError):
     """The caller may not do it."""
 
 
+class NotPermittedError(ForbiddenError):
+    """The caller is known, and lacks the right; metadata `permission` names it where there is one."""
+
+    reason = "NOT_PERMITTED"
+
+
 class AwayError(QuellError):
     """Somebody whom it needs can't be reached now."""
 

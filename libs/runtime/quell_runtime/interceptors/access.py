@@ -8,19 +8,13 @@ from grpc_health.v1 import health
 from quell.annotations.v1 import annotations_pb2
 
 from quell_runtime import identity, people, reflection, roles
-from quell_runtime.errors import ForbiddenError
+from quell_runtime.errors import NotPermittedError
 from quell_runtime.interceptors.call import Call
 from quell_runtime.people import People, Person
 from quell_runtime.seams import Clock
 
 ANYONE = annotations_pb2.CALLER_ANYONE
 OPEN_TO_THE_KNOWN = (f"{health.SERVICE_NAME}.", f"{reflection.NAME}.")
-
-
-class NotPermittedError(ForbiddenError):
-    """The caller is known, and may not."""
-
-    reason = "NOT_PERMITTED"
 
 
 class Gate(Protocol):

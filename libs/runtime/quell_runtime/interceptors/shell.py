@@ -17,9 +17,9 @@ import structlog
 from google.protobuf.message import Message
 
 from quell_runtime import metrics
-from quell_runtime.errors import AwayError, FullError
+from quell_runtime.errors import AwayError, FullError, NotPermittedError
 from quell_runtime.interceptors import deadline, outcome, validation
-from quell_runtime.interceptors.access import Gate, NotPermittedError
+from quell_runtime.interceptors.access import Gate
 from quell_runtime.interceptors.call import Call, Context
 
 _STOPPING = "the service is stopping; open the stream again"

@@ -1,7 +1,5 @@
 """From the identity of a call to whoever asks, as the use cases know them."""
 
-from functools import lru_cache
-
 from quell.annotations.v1 import annotations_pb2
 
 from quell_actioncenter.application.actor import Actor
@@ -13,9 +11,9 @@ def actor() -> Actor:
     """Return who calls the RPC that is being answered: the person behind the identity, or what is no person."""
     person = people.person()
     if person is not None:
-        return _person(person)
+        return Actor(person.name, person.rights)
     caller = identity.caller()
-    return Actor(caller.name, _rights(roles.OF_KIND[caller.caller]))
+    return Actor(caller.name, roles.OF_KIND[caller.caller])
 
 
 def asking_for(name: str, known: people.People) -> Actor:
@@ -34,22 +32,10 @@ def asking_for(name: str, known: people.People) -> Actor:
     if person is None:
         raise InvalidError("a service asks for a person that people.toml knows", "on_behalf_of")
     # No credential of the person came along, so what is asked for waits for other people's votes.
-    asked_for = _person(person)
-    return Actor(asked_for.name, asked_for.permissions, via=caller.name)
+    return Actor(person.name, person.rights, via=caller.name)
 
 
 def detector() -> str:
     """Return the detector that calls, which sees its own only; empty if anybody else calls."""
     caller = identity.caller()
     return caller.name if caller.caller == annotations_pb2.CALLER_DETECTOR else ""
-
-
-def _person(person: people.Person) -> Actor:
-    of_roles = frozenset[str]().union(*(roles.ROLES[role] for role in person.roles))
-    return Actor(person.name, _rights(person.permissions | of_roles))
-
-
-@lru_cache(maxsize=1024)
-def _rights(patterns: frozenset[str]) -> frozenset[str]:
-    """Return the patterns, and each kind's own rights that they give, word for word: the domain asks for those."""
-    return patterns | {right for right in roles.permissions_of_kinds() if roles.grants(patterns, right)}

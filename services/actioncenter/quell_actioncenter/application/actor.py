@@ -2,14 +2,8 @@
 
 from dataclasses import dataclass
 
-from quell_runtime.errors import ForbiddenError
+from quell_runtime.errors import NotPermittedError
 from quell_runtime.roles import grants
-
-
-class NotPermittedError(ForbiddenError):
-    """The caller lacks a right of the kind; metadata `permission` names it."""
-
-    reason = "NOT_PERMITTED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,9 @@ class Asking:
 
     def _birth(self, book: Book, wish: Wish) -> Birth:
         """Return the action that a wish becomes, decided by the policy."""
-        acting = decision.acting_kind(kind_of(wish.remediation), undo=bool(wish.undo_of))
-        right = decision.approve_permission(acting.name)
         request = by_hand.Request(
             remediation=wish.remediation,
-            permissions=frozenset({right} if wish.actor.may(right) else ()),
+            permissions=wish.actor.permissions,
             proven=not wish.actor.via,
             undo=bool(wish.undo_of),
         )

@@ -18,7 +18,7 @@ from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.plans import Plan, Plans
 from quell_actioncenter.application.undoing import check_undo
-from quell_actioncenter.domain import by_hand, decision, guards
+from quell_actioncenter.domain import by_hand, guards
 from quell_actioncenter.domain.decision import Decision
 from quell_actioncenter.domain.errors import ExecutorAwayError
 from quell_actioncenter.domain.lifecycle import Event, State
@@ -128,11 +128,7 @@ class Previews:
 
     def _need(self, book: Book, subject: Subject, actor: Actor) -> action_pb2.ApprovalNeed:
         """Return what an action would need if this caller asked for it."""
-        acting = decision.acting_kind(kind_of(subject.remediation), undo=bool(subject.undo_of))
-        right = decision.approve_permission(acting.name)
-        request = by_hand.Request(
-            subject.remediation, frozenset({right} if actor.may(right) else ()), undo=bool(subject.undo_of)
-        )
+        request = by_hand.Request(subject.remediation, actor.permissions, undo=bool(subject.undo_of))
         facts = knowledge.of_request(book.view, subject.remediation)
         return _needed(by_hand.decide_request(self._desk.in_force.policy, request, facts))
 

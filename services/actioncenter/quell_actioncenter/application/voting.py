@@ -136,8 +136,7 @@ class Voting:
                 raise VoteIdTakenError("the id belongs to another vote: use a new one")
             return record
         question = self._question(record)
-        rights = frozenset({question.permission} if vote.actor.may(question.permission) else ())
-        ballot = Ballot(vote.actor.name, rights, vote.etag, vote.preview_digest)
+        ballot = Ballot(vote.actor.name, vote.actor.permissions, vote.etag, vote.preview_digest)
         guards.check(guards.APPROVAL if vote.yes else guards.REJECTION, question, ballot)
         book.view.put(REQUESTS, RequestRecord(vote.vote_id, vote.action, vote.content))
         return self._yes(book, record, vote) if vote.yes else self._no(book, record, vote)

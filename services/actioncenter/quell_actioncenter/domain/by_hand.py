@@ -16,6 +16,7 @@ from quell_actioncenter.domain.lifecycle import Event
 from quell_actioncenter.domain.policy_document import Policy
 from quell_actioncenter.domain.targets import Device, Facts
 from quell_runtime.kinds import Kind, device_of, kind_of
+from quell_runtime.roles import grants
 
 RULE_READS = "by-hand-reads"
 RULE_LETS_GO = "by-hand-lets-go"
@@ -30,7 +31,8 @@ _ALWAYS_PEOPLE = frozenset({"release_from_quarantine"})
 class Request:
     """What is asked for. Of an undo, `remediation` is what is taken back.
 
-    `permissions` are the requester's; `proven` tells whether the requester's own credential came along.
+    `permissions` are the requester's, as patterns (`quell_runtime.roles`); `proven` tells whether the requester's own
+    credential came along.
     """
 
     remediation: remediation_pb2.Remediation
@@ -83,7 +85,7 @@ def _decided(policy: Policy, request: Request, acting: Kind, protected: tuple[st
         why = ("who asked for it has not proven to be that person", *protected)
         return Decision(Event.ASKED, RULE_UNPROVEN, permission, behind, why)
     easy = acting.read_only or (acting.release and acting.name not in _ALWAYS_PEOPLE)
-    if easy and permission in request.permissions:
+    if easy and grants(request.permissions, permission):
         return Decision(Event.LET, RULE_READS if acting.read_only else RULE_LETS_GO, permission)
     why = (f"{acting.name} needs another person", *protected)
     if easy:

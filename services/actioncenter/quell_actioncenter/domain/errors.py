@@ -1,6 +1,7 @@
 """What the Action Center can be told off for: each reason that its contracts name, as a class of its family.
 
-The family (`quell_runtime.errors`) says which code a caller gets. A test holds the names against the contracts.
+The family (`quell_runtime.errors`) says which code a caller gets. What every service's lists refuse is in
+`quell_runtime.listing`. A test holds the names of all against the contracts.
 """
 
 from collections.abc import Sequence
@@ -27,24 +28,6 @@ class RevertUnsupportedError(InvalidError):
     """A revert time in the past, or for a kind that can't be undone."""
 
     reason = "REVERT_UNSUPPORTED"
-
-
-class FilterInvalidError(InvalidError):
-    """A filter that can't be read."""
-
-    reason = "FILTER_INVALID"
-
-
-class OrderInvalidError(InvalidError):
-    """An order that can't be read."""
-
-    reason = "ORDER_INVALID"
-
-
-class PageTokenInvalidError(InvalidError):
-    """A page or resume token that is not ours, or of another question."""
-
-    reason = "PAGE_TOKEN_INVALID"
 
 
 class KindUnknownError(InvalidError):
@@ -189,12 +172,6 @@ class PreviewRequiredError(StateError):
     reason = "PREVIEW_REQUIRED"
 
 
-class SealRequiredError(StateError):
-    """The policy asks for an approval under the caller's own key."""
-
-    reason = "SEAL_REQUIRED"
-
-
 class ApprovalSealInvalidError(StateError):
     """The approval's seal does not hold."""
 
@@ -253,12 +230,6 @@ class ApprovalNotPermittedError(ForbiddenError):
     """The caller asked for it, lacks the kind's right, or has voted."""
 
     reason = "APPROVAL_NOT_PERMITTED"
-
-
-class NotPermittedError(ForbiddenError):
-    """The caller lacks a kind's own right; the same reason as for the right to call."""
-
-    reason = "NOT_PERMITTED"
 
 
 class VotedAlreadyError(ForbiddenError):

@@ -7,11 +7,11 @@ from quell_actioncenter.domain.errors import (
     ActionChangedError,
     ActionNotPendingError,
     ApprovalNotPermittedError,
-    NotPermittedError,
     PreviewRequiredError,
 )
 from quell_actioncenter.domain.lifecycle import UNDECIDED, State
-from quell_runtime.errors import QuellError
+from quell_runtime.errors import NotPermittedError, QuellError
+from quell_runtime.roles import grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """What one person says, having seen the etag or a preview (digest in hex); the other is empty."""
+    """What one person says, having seen the etag or a preview (digest in hex); the other is empty.
+
+    `permissions` are patterns, as `quell_runtime.roles` writes them.
+    """
 
     person: str
     permissions: frozenset[str]
@@ -54,7 +57,7 @@ def pending(question: Question, _ballot: Ballot) -> QuellError | None:
 
 def permitted(question: Question, ballot: Ballot) -> QuellError | None:
     """Refuse who lacks the kind's right."""
-    if question.permission in ballot.permissions:
+    if grants(ballot.permissions, question.permission):
         return None
     return ApprovalNotPermittedError(f"it needs the permission {question.permission}", permission=question.permission)
 
