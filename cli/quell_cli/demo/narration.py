@@ -11,7 +11,7 @@ class Narrator:
 
     def __init__(self, *, pauses: bool) -> None:
         """Keep whether to pause."""
-        self._pauses = pauses
+        self.pauses = pauses
         self._step = 0
 
     def step(self, title: str) -> None:
@@ -26,7 +26,7 @@ class Narrator:
 
     async def pause(self, question: str) -> None:
         """Wait for Enter, if there is somebody to press it."""
-        if not self._pauses:
+        if not self.pauses:
             return
         click.secho(f"   {question} [Enter] ", fg="cyan", nl=False)
         pressed = asyncio.Event()

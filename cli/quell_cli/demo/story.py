@@ -170,8 +170,9 @@ class Story:
 
     def _next_steps(self, actions: Sequence[action_pb2.Action]) -> None:
         quell = f"{sys.argv[0]} --data {self._folder.root}"
+        again = f"`{sys.argv[0]} up --data {self._folder.root}`"
         pki = self._folder.root / "pki"
-        click.echo("\nTry next, while it runs:")
+        click.echo(f"\nTry next, {'while it runs' if self._narrator.pauses else f'while {again} runs it again'}:")
         click.echo(f"  {quell} investigations show {self._investigation}")
         click.echo(f"  {quell} why {show.short(actions[0].name)}")
         click.echo(f"  {quell} audit verify")
@@ -180,7 +181,7 @@ class Story:
             f" -cert {pki / 'ann.crt'} -key {pki / 'ann.key'} {self._address}"
             " quell.actioncenter.v1.ActionService/ListActions"
         )
-        click.echo(f"Start it again later with `{sys.argv[0]} up --data {self._folder.root}`; Ctrl-C stops it.")
+        click.echo(f"Start it again later with {again}; Ctrl-C stops it.")
 
     async def _actions(self) -> list[action_pb2.Action]:
         return await self._center.of_investigation(self._investigation)
