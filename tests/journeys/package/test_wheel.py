@@ -19,7 +19,7 @@ print(len(kinds()))
 def test_the_wheel_holds_the_contracts_and_every_role(tmp_path: Path) -> None:
     """It is built, unpacked beside nothing else of ours, and imported from there."""
     # With the pinned build backend of the environment: a test asks no index.
-    build = ["-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT]
+    build = ["-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run([sys.executable, *build], check=True)  # noqa: S603 - our own arguments
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
