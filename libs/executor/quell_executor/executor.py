@@ -75,13 +75,29 @@ class Executor:
     async def start(self) -> None:
         """Read the journal, recover what was under way, and go on."""
         await self._journal.load()
+        await self._take_up()
+        await self._reverts.load()
+        self._spawn(self._reverts.run())
+        self._spawn(self._catch_up())
+
+    async def _take_up(self) -> None:
+        """Go on with what has not ended and is not under way."""
         open_orders = await self._store.select(ORDERS, "WHERE stage <> 'ended' ORDER BY sequence")
         # What was begun, and so has a plan, takes its locks first: whoever comes later waits for its end.
         for order in sorted(open_orders, key=lambda order: order.stage is not Stage.BEGUN):
-            begun = await self._store.load(PLANS, order.action)
-            await self._resume(order, begun)
-        await self._reverts.load()
-        self._spawn(self._reverts.run())
+            begun, now = await self._store.load(PLANS, order.action), await self._store.load(ORDERS, order.action)
+            if now and now.stage is not Stage.ENDED and now.action not in self._runs:
+                await self._resume(now, begun)
+
+    async def _catch_up(self) -> None:
+        """Do what a commit would have led to that could not say whether it stored, and did."""
+        while True:
+            await self._journal.doubted.wait()
+            self._journal.doubted.clear()
+            await self._take_up()
+            await self._reverts.load()
+            if session := self._conversations.session:
+                session.send(await self._journal.unsent())
 
     async def _resume(self, order: Order, begun: Begun | None) -> None:
         try:
@@ -172,7 +188,7 @@ class Executor:
         order = Order(warrant.action, warrant.sequence, verified.kind.name, sealed, (digest,), snapshot=snapshot)
         arrival = await self._journal.arrive(order, verified)
         self._kit.seams.point("kit.accepted")
-        if arrival is Arrival.NEW:
+        if arrival is Arrival.NEW and order.action not in self._runs:
             self._begin(order, verified)
         return "" if arrival is Arrival.REFUSED else order.action
 

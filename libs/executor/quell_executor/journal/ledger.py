@@ -54,6 +54,8 @@ class Ledger:
         self._rng = seams.rng
         self._positions = itertools.count(1)
         self._frozen_anew = asyncio.Event()
+        self.doubted = asyncio.Event()
+        """Set when something was stored that nobody was told of: the rows must be looked at."""
 
     async def load(self) -> None:
         """Read what was known at the end of the last life."""
@@ -76,15 +78,21 @@ class Ledger:
             FullError: It is not urgent, and there is no room.
 
         """
+        doubtful = False
         while True:
             try:
-                return await self.store.change(decide, [(KNOWN, 1), *reads], urgent=urgent)
+                found = await self.store.change(decide, [(KNOWN, 1), *reads], urgent=urgent)
             except CommitUnknownError:
+                doubtful = True
                 await asyncio.sleep(AGAIN)
             except FullError:
                 if not urgent:
                     raise
                 await asyncio.sleep(AGAIN)
+            else:
+                if doubtful:
+                    self.doubted.set()
+                return found
 
     async def learn_key_set(self, sealed: seal_pb2.Sealed) -> None:
         """Take a key set that is newer than ours.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from quell.actioncenter.v1 import control_service_pb2
-from quell.warrant.v1 import freeze_pb2
+from quell.warrant.v1 import freeze_pb2, seal_pb2
 
 from quell_actioncenter.application import history
 from quell_actioncenter.application.actor import Actor
@@ -122,6 +122,22 @@ class Controls:
         history.append(book.view, book.now, status.actor, event, FREEZE, status)
         return status
 
+    async def reseal(self) -> None:
+        """Seal the freeze as it is with the key of today: executors no longer believe one that is revoked."""
+
+        def work(book: Book) -> None:
+            kept = book.view.get(FREEZES, FREEZE)
+            if kept is None:
+                return
+            before = seal_pb2.Sealed.FromString(kept.sealed)
+            freeze = freeze_pb2.Freeze.FromString(before.body)
+            freeze.issue_time.CopyFrom(stamp(book.now))
+            sealed = self._seals.freeze(freeze)
+            if sealed.key_id != before.key_id:
+                book.view.put(FREEZES, FreezeRecord(FREEZE, kept.status, sealed.SerializeToString()))
+
+        await self._desk.decide(work, [(FREEZES, FREEZE)], urgent=True)
+
     async def get_freeze(self) -> control_service_pb2.FreezeStatus:
         """Return the freeze as it is."""
         record = await self._desk.store.load(FREEZES, FREEZE)
@@ -159,7 +175,11 @@ def _next(
     book: Book, now: control_service_pb2.FreezeStatus, actor: Actor, comment: str
 ) -> control_service_pb2.FreezeStatus:
     return control_service_pb2.FreezeStatus(
-        epoch=now.epoch + 1, actor=actor.name, comment=comment, time=stamp(book.now)
+        # By the clock, so that a centre restored from an older copy goes on above what executors have heard.
+        epoch=max(now.epoch + 1, micros(book.now)),
+        actor=actor.name,
+        comment=comment,
+        time=stamp(book.now),
     )
 
 
