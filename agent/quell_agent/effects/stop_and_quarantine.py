@@ -30,6 +30,7 @@ MESSAGES = {
     "OTHER_NAMES": "the file has more names than were found; under those it can still be reached",
     "CAME_BACK": "the content lies at this path again, as another file",
     "HALF_MOVED": "the file is in the vault, but not yet under lock",
+    "HALF_BACK": "the file is at its path again, but still in the vault too",
     "VAULT_DAMAGED": "what lies in the vault does not open, or is another content",
     "VAULT_LOST": "the vault does not hold it",
     "PATH_TAKEN": "something else lies at its path now",
@@ -163,9 +164,11 @@ class StopAndQuarantine:
         if before.inode is None:
             return _finding(item_pb2.ITEM_STATE_MISSING)
         sight = look(before)
-        if sight.restored:
-            return _finding(item_pb2.ITEM_STATE_DONE)
         with self._machine.vaults.holding(before) as room:
+            if sight.restored and _is_still_held(room, before, sight):
+                return _finding(item_pb2.ITEM_STATE_FAILED, "HALF_BACK")
+            if sight.restored:
+                return _finding(item_pb2.ITEM_STATE_DONE)
             if _is_half_back(room, before, sight):
                 return _finding(item_pb2.ITEM_STATE_PLANNED)
             if reason := obstacle(before):
@@ -231,3 +234,13 @@ def _is_half_back(room: Room | None, before: Before, sight: Sight) -> bool:
     return sight.file or (
         room is not None and (room.has(back(before)) or room.identity(f"{before.record}.out") == sight.identity)
     )
+
+
+def _is_still_held(room: Room | None, before: Before, sight: Sight) -> bool:
+    """Tell whether a file that is back is in the vault too: as the same file, or under lock with all its names back."""
+    if room is None:
+        return False
+    names = range(len(before.names))
+    if sight.identity in map(room.identity, (f"{before.record}.out", raw(before))):
+        return True
+    return room.has(f"{before.record}.sealed") and all(room.has(f"{before.record}.{name}.back") for name in names)

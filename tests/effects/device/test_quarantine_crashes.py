@@ -78,8 +78,11 @@ async def test_killed_while_giving_back(twice: tuple[World, Callable[[], list[di
         assert await world.take(plan) == ["DONE"] * 3
         back = replace(await world.effect().plan_revert(plan), action=plan.action)
         killed = await _killed(world, back, points + 1)
-        assert set(await world.states(back)) <= {"DONE", "PLANNED"}, points
-        assert await world.take(back) == ["DONE"] * 3, points
+        seen = await world.states(back)
+        assert set(seen) <= {"DONE", "PLANNED", "FAILED"}, points
+        if seen != ["DONE"] * 3:
+            # As the kit does: what is found to be done is not done again.
+            assert await world.take(back) == ["DONE"] * 3, points
         assert look() == before, points
         world.effect()
         assert list((world.data / "vault").iterdir()) == [], points
