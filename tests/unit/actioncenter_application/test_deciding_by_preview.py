@@ -1,10 +1,11 @@
 """An approval binds what was seen: a cluster's list by its digest, anything else by its etag."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 from quell.actioncenter.v1 import action_pb2, action_service_pb2
-from quell.executor.v1 import plan_pb2
+from quell.executor.v1 import executor_service_pb2, plan_pb2
 from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb2
 from quell.warrant.v1 import preview_pb2
 
@@ -15,6 +16,7 @@ from quell_actioncenter.domain.errors import (
     ExecutorAwayError,
     PreviewRequiredError,
 )
+from quell_actioncenter.domain.policy_yaml import default_document
 from quell_actioncenter.store.tables import ITEM_CHUNKS
 from quell_runtime.seams import stamp
 
@@ -69,6 +71,28 @@ def test_a_cluster_is_approved_by_its_newest_preview_and_sent_so(play: Callable[
         (warrant,) = bench.email.warrants
         assert (warrant.snapshot_digest, warrant.snapshot_count) == (bytes([2] * 32), 3)
         assert warrant.preview == newer.preview
+
+    play(story)
+
+
+def test_a_vote_while_somebody_looks_fixes_what_the_look_shows(play: Callable[..., None]) -> None:
+    """Items and digest belong together: both are those that the first vote bound, however the look goes on."""
+
+    async def story(bench: Bench) -> None:
+        await bench.center.policies.load(default_document().replace("default: 1", "default: 3"))
+        asked = await bench.create(CLUSTER)
+        bench.email.plan = found(bytes([1] * 32), 2)
+        first = await look(bench, asked.name)
+        bench.email.plan = plan_pb2.PlanAnswer()
+        looking = asyncio.create_task(look(bench, asked.name))
+        await bench.settle()
+        await approve_seen(bench, asked.name, first.preview_digest)
+        later = found(bytes([2] * 32), 5)
+        later.id = bench.email.heard[-1].plan.id
+        bench.email.say(executor_service_pb2.WorkResponse(plan=later))
+        shown = await looking
+        assert (shown.preview, shown.preview_digest) == (first.preview, first.preview_digest)
+        assert (len(shown.items), shown.item_count) == (2, 2)
 
     play(story)
 

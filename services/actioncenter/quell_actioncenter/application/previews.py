@@ -61,7 +61,9 @@ class Previews:
         if record is not None and record.action.votes and record.preview:
             return await self._stored(record)
         plan = await self._look(subject)
-        return await self._desk.decide(lambda book: self._answer(book, subject, plan, actor))
+        answer = await self._desk.decide(lambda book: self._answer(book, subject, plan, actor))
+        # Somebody may have voted while we looked: then what that vote fixed is shown, items and all.
+        return await self._stored(answer) if isinstance(answer, ActionRecord) else answer
 
     def _subject(self, book: Book, request: action_service_pb2.PreviewActionRequest) -> Subject:
         if request.WhichOneof("subject") == "remediation":
@@ -88,17 +90,18 @@ class Previews:
 
     def _answer(
         self, book: Book, subject: Subject, plan: Plan, actor: Actor
-    ) -> action_service_pb2.PreviewActionResponse:
-        """Make the bytes; of a pending action nobody has voted on they are kept, with the items."""
+    ) -> action_service_pb2.PreviewActionResponse | ActionRecord:
+        """Make the bytes; of a pending action nobody has voted on they are kept, with the items; else return it."""
         record = None if subject.record is None else known(book, subject.record.name)
         if record is None:
             need = self._need(book, subject, actor)
             preview = self._preview(book, subject, plan, need.missing_votes, None)
             return _response(preview.SerializeToString(deterministic=True), plan, need)
         _still_pending(record)
-        if not (record.action.votes and record.preview):
-            preview = self._preview(book, subject, plan, record.needs, record)
-            record = self._keep(book, record, plan, preview.SerializeToString(deterministic=True), actor)
+        if record.action.votes and record.preview:
+            return record
+        preview = self._preview(book, subject, plan, record.needs, record)
+        record = self._keep(book, record, plan, preview.SerializeToString(deterministic=True), actor)
         return _response(record.preview, plan, record.action.approval_need)
 
     def _preview(
