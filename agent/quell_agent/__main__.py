@@ -1,12 +1,9 @@
 """The agent as a process: it alone knows which journal, clock, keys and effects there are."""
 
-import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import grpc
 import structlog
@@ -30,14 +27,13 @@ from quell_executor.effect import Offers
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
-from quell_runtime import logs
+from quell_runtime import program
 from quell_runtime.errors import QuellError
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import Point, SystemClock, SystemRng, nowhere
 from quell_runtime.store.opening import opened
 
 log = structlog.get_logger()
-WRONG = 2
 TRY_AGAIN_AFTER = 5.0
 
 
@@ -114,11 +110,8 @@ async def _enrolled(identity: Identity, settings: AgentSettings) -> agent_servic
         await asyncio.sleep(TRY_AGAIN_AFTER)
 
 
-async def serve(settings: AgentSettings, point: Point = nowhere) -> None:
-    """Serve until SIGTERM or SIGINT. Stopping lifts nothing: what is in force stays."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def serve(settings: AgentSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
+    """Serve until told to stop. Stopping lifts nothing: what is in force stays."""
     running = asyncio.create_task(_run(settings, Seams(SystemClock(), SystemRng(), point)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,23 +137,12 @@ class _Ready:
         log.info("connected")
         if not self._told:
             self._told = True
-            sys.stdout.write("ready\n")
-            sys.stdout.flush()
+            program.ready()
 
 
 def main() -> int:
     """Run it."""
-    parser = argparse.ArgumentParser(prog="quell-agent", description="Runs the agent of this machine.")
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="the configuration")
-    path: Path | None = parser.parse_args().config
-    try:
-        settings = AgentSettings.load(path)
-        logs.configure("quell-agent", settings.log_level)
-        asyncio.run(serve(settings))
-    except QuellError as error:
-        sys.stderr.write(f"quell-agent: {error.message}\n")
-        return WRONG
-    return 0
+    return program.run("quell-agent", AgentSettings.load, serve)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quell_runtime.errors import StateError
+from quell_runtime.errors import PortTakenError, StateError
 
 PR_SET_PDEATHSIG = 1
 READY_WITHIN = 60.0
 DRAIN_WITHIN = 20.0
 RESTART_AFTER = 1.0
-WRONG = 2
-
-
-class PortTakenError(StateError):
-    """Somebody listens there already."""
-
-    reason = "PORT_TAKEN"
 
 
 class StartFailedError(StateError):
@@ -57,7 +50,7 @@ def _die_with_parent() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return ours without `QUELL_...`: each process would read `QUELL_DATA`, which is the whole house, as its own."""
+    """Return ours without `QUELL_...`: each process would take a key that is there as its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("QUELL_")}
 
 

@@ -10,16 +10,24 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from pydantic_settings import BaseSettings
-
-from quell_runtime import config, logs
+from quell_runtime import logs
 from quell_runtime.errors import QuellError
 
-S = TypeVar("S", bound=BaseSettings)
 WRONG = 2
 """Exit code of what people can put right: a wrong key, a port or folder that is taken."""
+
+
+class Settings(Protocol):
+    """The configuration of any process."""
+
+    @property
+    def log_level(self) -> str:
+        """From which level on it logs."""
+
+
+S = TypeVar("S", bound=Settings)
 
 
 def ready() -> None:
@@ -28,17 +36,17 @@ def ready() -> None:
     sys.stdout.flush()
 
 
-def run(name: str, settings: type[S], serve: Callable[[S, asyncio.Event], Awaitable[None]]) -> int:
-    """Run a process until it is told to stop, and return its exit code."""
+def run(name: str, load: Callable[[Path | None], S], serve: Callable[[S, asyncio.Event], Awaitable[None]]) -> int:
+    """Run a process until it is told to stop, and return its exit code. `load` reads its configuration."""
     parser = argparse.ArgumentParser(prog=name, description=f"Runs {name}. QUELL_... variables stand above the file.")
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="the configuration")
     path: Path | None = parser.parse_args().config
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        found = config.load(settings, path)
-        logs.configure(name, getattr(found, "log_level", "info"))
-        asyncio.run(_until_stopped(found, serve))
+        settings = load(path)
+        logs.configure(name, settings.log_level)
+        asyncio.run(_until_stopped(settings, serve))
     except QuellError as error:
         sys.stderr.write(f"{name}: {error.message}\n")
         return WRONG

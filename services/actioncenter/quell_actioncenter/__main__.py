@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 
 from google.protobuf.message import DecodeError
 from quell.warrant.v1 import seal_pb2
@@ -13,7 +14,7 @@ from quell_actioncenter.application.center import Center, ExecutorSetting, Setti
 from quell_actioncenter.links.dialer import GrpcDialer
 from quell_actioncenter.settings import ActionCenterSettings, Executor
 from quell_runtime import client, pki, program
-from quell_runtime.config import ConfigInvalidError
+from quell_runtime.config import ConfigInvalidError, load
 from quell_runtime.people import People
 from quell_runtime.seams import Point, SystemClock, SystemRng, nowhere
 from quell_runtime.server import API, Server, serving
@@ -66,7 +67,7 @@ async def serve(settings: ActionCenterSettings, stop: asyncio.Event, point: Poin
 
 def main() -> int:
     """Run it."""
-    return program.run("quell-actioncenter", ActionCenterSettings, serve)
+    return program.run("quell-actioncenter", partial(load, ActionCenterSettings), serve)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,6 +27,7 @@ from quell_device.application.gateway import Gateway
 from quell_device.application.registry import Registry
 from quell_device.settings import DeviceSettings
 from quell_runtime import pki, program
+from quell_runtime.config import load
 from quell_runtime.people import People
 from quell_runtime.seams import Clock, Point, SystemClock, SystemRng, nowhere
 from quell_runtime.server import AGENTS, API, ENROLMENT, Server, serving
@@ -104,7 +106,7 @@ async def serve(settings: DeviceSettings, stop: asyncio.Event, point: Point = no
 
 def main() -> int:
     """Run it."""
-    return program.run("quell-device", DeviceSettings, serve)
+    return program.run("quell-device", partial(load, DeviceSettings), serve)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from quell.email.v1 import email_remediation_service_pb2, mailbox_service_pb2, url_service_pb2_grpc
@@ -27,6 +28,7 @@ from quell_executor.service import ExecutorServicer
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
 from quell_runtime import pki, program
+from quell_runtime.config import load
 from quell_runtime.kinds import kinds
 from quell_runtime.people import People
 from quell_runtime.seams import Clock, Point, SystemClock, nowhere
@@ -98,7 +100,7 @@ async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = now
 
 def main() -> int:
     """Run it."""
-    return program.run("quell-email", EmailSettings, serve)
+    return program.run("quell-email", partial(load, EmailSettings), serve)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from quell_runtime.program import WRONG
 
 PROGRAM = """
 import sys
+from functools import partial
 from pydantic_settings import SettingsConfigDict, BaseSettings
+from quell_runtime.config import load
 from quell_runtime.errors import StateError
 from quell_runtime.program import ready, run
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QUELL_", extra="forbid")
+    log_level: str = "info"
     taken: bool = False
 
 async def serve(settings, stop):
@@ -26,7 +29,7 @@ async def serve(settings, stop):
     await stop.wait()
     sys.stderr.write("drained")
 
-sys.exit(run("quell-test", Settings, serve))
+sys.exit(run("quell-test", partial(load, Settings), serve))
 """
 
 
@@ -38,7 +41,11 @@ def started(path: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("taken = true", "the folder is taken"), ("token = 1", "token is unknown; allowed: taken"), ("taken =", "")],
+    [
+        ("taken = true", "the folder is taken"),
+        ("token = 1", "token is unknown; allowed: log_level, taken"),
+        ("taken =", ""),
+    ],
 )
 def test_what_people_can_put_right_is_one_line_and_code_2(tmp_path: Path, text: str, told: str) -> None:
     """No traceback."""
