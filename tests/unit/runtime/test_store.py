@@ -10,7 +10,7 @@ import pytest
 
 from quell_runtime.errors import FullError, StateError
 from quell_runtime.store import Change, Store, View, table
-from quell_runtime.store.connection import InlineSqlite, ThreadedSqlite
+from quell_runtime.store.connection import InlineSqlite, Query, ThreadedSqlite
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,15 @@ def spend(view: View) -> int:
         raise StateError("it is empty")
     view.put(PURSES, replace(purse, coins=purse.coins - 1))
     return purse.coins - 1
+
+
+async def test_a_commit_is_on_the_disk_before_anybody_hears_of_it(tmp_path: Path) -> None:
+    """WAL with FULL: with NORMAL, a power cut loses commits that were acknowledged."""
+    asked = [Query("PRAGMA synchronous"), Query("PRAGMA journal_mode")]
+    async with ThreadedSqlite(tmp_path / "db") as threaded:
+        assert isinstance(threaded, ThreadedSqlite)
+        for connection in (threaded, InlineSqlite(tmp_path / "db")):
+            assert await connection.read(asked) == [[(2,)], [("wal",)]]
 
 
 async def test_callers_on_one_row_in_one_group_see_each_other_and_the_refused_change_nothing(store: Store) -> None:
