@@ -1,6 +1,7 @@
 """Receipts: what an executor says came of a warrant, believed if it verifies, and then in every state."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,6 +32,10 @@ TAKEN_BACK = (
 """What the world is found to be after an undo that has nothing left to do."""
 OUTCOMES = 1
 """`ItemChunkRecord.phase` of what came of items."""
+MOST_CHUNKS = 4000
+"""Of the items of one action: two million."""
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ACTION = re.compile("actions/[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,13 @@ def chunk_name(action: str, phase: int, index: int) -> str:
     return f"{action}/{phase}/{index:06}"
 
 
-def key_of(book: Book, device: str, executor: Executor) -> bytes | None:
-    """Return the key whose word counts for a device, or without one for the executor's plane; None: nobody's."""
+def key_of(book: Book, plane: str, device: str, executor: Executor) -> bytes | None:
+    """Return the key whose word counts for a plane and a device, if this executor may bring it; None: nobody's.
+
+    Of a device only its own key counts: the device service is a router, and speaks for nothing but its own plane.
+    """
+    if plane != executor.plane or (plane == "device" and not device):
+        return None
     if not device:
         return executor.identity_key
     target = book.view.get(TARGETS, device)
@@ -60,11 +70,17 @@ def key_of(book: Book, device: str, executor: Executor) -> bytes | None:
 
 
 def read(sealed: seal_pb2.Sealed) -> receipt_pb2.Receipt | None:
-    """Read a receipt before anything of it is believed; None: it is none."""
+    """Read a receipt before anything of it is believed; None: it is none, or says not what it is and of what."""
     try:
-        return receipt_pb2.Receipt.FromString(sealed.body)
+        found = receipt_pb2.Receipt.FromString(sealed.body)
     except DecodeError:
         return None
+    return found if is_id(found.id) and _ACTION.fullmatch(found.action) else None
+
+
+def is_id(text: str) -> bool:
+    """Tell whether it can be acknowledged: another word would break the stream that it is said on."""
+    return _UUID.fullmatch(text) is not None
 
 
 def take(book: Book, in_force: InForce, sealed: seal_pb2.Sealed, executor: Executor) -> None:
@@ -72,13 +88,13 @@ def take(book: Book, in_force: InForce, sealed: seal_pb2.Sealed, executor: Execu
     told = read(sealed)
     record = book.action(told.action) if told else None
     if told is None or record is None or not _verifies(book, record, sealed, executor):
-        _orphan(book, told, record, sealed, executor)
+        orphan(book, sealed, executor)
     elif told.id not in record.receipts:
         Answering(book, in_force, record, told, Note(record.device or executor.plane, sealed=sealed)).apply()
 
 
 def _verifies(book: Book, record: ActionRecord, sealed: seal_pb2.Sealed, executor: Executor) -> bool:
-    key = key_of(book, record.device, executor)
+    key = key_of(book, record.plane, record.device, executor)
     if key is None or key_id_of(key) != record.seal_key:
         return False
     try:
@@ -88,14 +104,10 @@ def _verifies(book: Book, record: ActionRecord, sealed: seal_pb2.Sealed, executo
     return receipt.warrant_digest == record.warrant_digest
 
 
-def _orphan(
-    book: Book,
-    told: receipt_pb2.Receipt | None,
-    record: ActionRecord | None,
-    sealed: seal_pb2.Sealed,
-    executor: Executor,
-) -> None:
-    """Keep a receipt that nothing here asked for, or that is not proven: it is shown and changes nothing."""
+def orphan(book: Book, sealed: seal_pb2.Sealed, executor: Executor) -> None:
+    """Keep a receipt that nothing here asked for, or that is not proven or makes no sense: it changes nothing."""
+    told = read(sealed)
+    record = book.action(told.action) if told else None
     digest = hashlib.sha256(sealed.SerializeToString(deterministic=True)).hexdigest()
     comment = f"A receipt of other bytes, for nothing that is known, or not proven: {digest}."
     if record is not None:
@@ -151,29 +163,43 @@ class Answering:
                     action.outcome.undo = outcome_pb2.UNDO_STATE_DONE
             if not ended and answer.failure is not None:
                 action.failure.CopyFrom(answer.failure)
-            action.takes_over.extend(name for name in receipt.takes_over if name not in action.takes_over)
-            action.superseded_by = action.superseded_by or receipt.superseded_by
+            owned = [name for name in receipt.takes_over if self._own(name) and name not in action.takes_over]
+            action.takes_over.extend(owned)
+            by = self._own(receipt.superseded_by)
+            action.superseded_by = action.superseded_by or (by.name if by else "")
 
         note = replace(self._note, comment=self._items_say())
         told = max(when(receipt.time), record.effect_time or when(receipt.time))
         record = replace(record, receipts=(*record.receipts, receipt.id), effect_time=told)
         if answer.event == Event.NEWER_CAME_FIRST and not ended:
-            return self._book.superseded(record, answer.event, note, receipt.superseded_by, edit)
+            by = self._own(receipt.superseded_by)
+            return self._book.superseded(record, answer.event, note, by.name if by else "", edit)
         return self._book.move(record, answer.event, note, edit)
+
+    def _own(self, name: str) -> ActionRecord | None:
+        """Return another action of whoever tells the receipt: nobody speaks for another device, or another plane."""
+        found = self._book.action(name) if name and name != self._record.name else None
+        own = found and (found.plane, found.device) == (self._record.plane, self._record.device)
+        return found if own else None
 
     def _items_say(self) -> str:
         """Hold the chunks of items, which are not sealed, against the receipt, which is; say if they differ."""
         bodies = hashlib.sha256()
-        for index in range(self._receipt.item_chunks):
-            chunk = self._book.view.get(ITEM_CHUNKS, chunk_name(self._record.name, OUTCOMES, index))
-            bodies.update(chunk.body if chunk else b"")
+        claimed = range(min(self._receipt.item_chunks, MOST_CHUNKS))
+        names = [chunk_name(self._record.name, OUTCOMES, index) for index in claimed]
+        self._book.view.expect((ITEM_CHUNKS, name) for name in names)
+        for name in names:
+            chunk = self._book.view.get(ITEM_CHUNKS, name)
+            if chunk is None:
+                break
+            bodies.update(chunk.body)
         if not self._receipt.item_chunks or bodies.digest() == self._receipt.item_digest:
             return ""
         return "The item outcomes that came are not those that the receipt is about."
 
     def _take_over(self, name: str, by: ActionRecord) -> datetime | None:
         """Note that an older action's effect is the newer's, or was let go by it; return since when it was in force."""
-        older = self._book.action(name)
+        older = self._own(name)
         if older is None:
             return None
         lets_go = kinds()[by.kind].release

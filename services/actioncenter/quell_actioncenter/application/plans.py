@@ -16,6 +16,8 @@ from quell_runtime.seams import Rng, new_uuid, stamp
 PATIENCE_S = 20.0
 """How long an executor may think about a plan."""
 MOST_ITEMS = 1_000_000
+MOST_BYTES = 256 << 20
+"""Of the items of one answer, as they came."""
 LOST = ("EXECUTOR_AWAY", "TARGET_AWAY")
 
 
@@ -39,6 +41,7 @@ class _Question:
     answer: "asyncio.Future[Plan]"
     plane: str
     items: list[item_pb2.Item] = field(default_factory=list)
+    size: int = 0
 
 
 class Plans:
@@ -80,12 +83,14 @@ class Plans:
         if question is None or question.answer.done():
             return
         question.items.extend(answer.items)
-        if answer.HasField("failure"):
+        question.size += answer.ByteSize()
+        if len(question.items) > MOST_ITEMS or question.size > MOST_BYTES:
+            question.items.clear()
+            question.answer.set_exception(PlanRefusedError("it is about too many items", failure="TOO_MANY_ITEMS"))
+        elif answer.HasField("failure"):
             question.answer.set_exception(_refusal(question.plane, answer.failure))
         elif answer.HasField("summary"):
             question.answer.set_result(Plan(tuple(question.items), answer.summary))
-        elif len(question.items) > MOST_ITEMS:
-            question.answer.set_exception(PlanRefusedError("it is about too many items", failure="TOO_MANY_ITEMS"))
 
     def lost(self, plane: str) -> None:
         """Answer what waits for a stream that is gone."""

@@ -1,6 +1,7 @@
 """What comes up from an executor, a message at a time: each message is one transaction, and acknowledged after it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -8,19 +9,26 @@ from quell.executor.v1 import executor_service_pb2, progress_pb2, target_report_
 from quell.warrant.v1 import effect_report_pb2, receipt_pb2, seal_pb2
 
 from quell_actioncenter.application import answers, history, register
-from quell_actioncenter.application.answers import OUTCOMES, Executor, chunk_name
+from quell_actioncenter.application.answers import MOST_CHUNKS, OUTCOMES, Executor, chunk_name
 from quell_actioncenter.application.book import Book, Note, touched
 from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.application.knowledge import GONE
-from quell_actioncenter.domain.lifecycle import Event, State
+from quell_actioncenter.domain.lifecycle import Event, State, WrongStateError
 from quell_actioncenter.domain.records import HostRecord, ItemChunkRecord, TargetRecord
 from quell_actioncenter.signing.proofs import enrolled, opened
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS, HOSTS, ITEM_CHUNKS, TARGETS
-from quell_runtime.kinds import device_of
+from quell_runtime.kinds import device_of, kind_of
 from quell_runtime.sealing import SealInvalidError
 
 _log = structlog.get_logger()
-MOST_CHUNKS = 100_000
+READ_AHEAD = 16
+"""Chunks of items that are read with a receipt before it is known to hold."""
+MOST_CHUNK_BYTES = 120_000
+MOST_HOSTS = 100
+"""Host names that are kept of one device; further ones are not believed."""
+SENSELESS = (ValueError, ArithmeticError, LookupError, AssertionError, WrongStateError)
+"""What sealed words that make no sense end in. They must not end the stream, by which they would only come again."""
+T = TypeVar("T")
 BANNED = target_report_pb2.TARGET_STATE_BANNED
 
 
@@ -38,13 +46,34 @@ class Reports:
         told = {receipt.id: one for receipt, one in found}
         receipts = [receipt for receipt, _ in found]
 
-        def work(book: Book) -> None:
+        def take(book: Book, taken: Sequence[seal_pb2.Sealed]) -> None:
             _expect(book, receipts)
-            for one in told.values():
+            for one in taken:
                 answers.take(book, self._desk.in_force, one, self._executor)
 
-        await self._desk.decide(work, _places(receipts), urgent=True)
+        def shun(book: Book, one: seal_pb2.Sealed) -> None:
+            answers.orphan(book, one, self._executor)
+
+        await self._sensible(list(told.values()), take, shun, _places(receipts))
         return list(told)
+
+    async def _sensible(
+        self,
+        words: Sequence[T],
+        take: Callable[[Book, Sequence[T]], None],
+        shun: Callable[[Book, T], None],
+        places: Sequence[Place] = (),
+    ) -> None:
+        """Take all at once; if one makes no sense, each by itself, and shun that one."""
+        try:
+            await self._desk.decide(lambda book: take(book, words), places, urgent=True)
+        except SENSELESS:
+            if len(words) > 1:
+                for one in words:
+                    await self._sensible([one], take, shun)
+                return
+            _log.exception("report_makes_no_sense", plane=self._executor.plane)
+            await self._desk.decide(lambda book: shun(book, words[0]), urgent=True)
 
     async def items(self, chunks: Sequence[executor_service_pb2.ItemChunk]) -> list[str]:
         """Keep outcomes of items, unless the receipt that they belong to is here already."""
@@ -52,12 +81,13 @@ class Reports:
         def work(book: Book) -> None:
             for chunk in chunks:
                 record = book.action(chunk.action)
-                if record is not None and not record.receipts and chunk.index < MOST_CHUNKS:
+                small = chunk.index < MOST_CHUNKS and len(chunk.body) <= MOST_CHUNK_BYTES
+                if record is not None and record.plane == self._executor.plane and not record.receipts and small:
                     name = chunk_name(chunk.action, OUTCOMES, chunk.index)
                     book.view.put(ITEM_CHUNKS, ItemChunkRecord(name, chunk.action, OUTCOMES, chunk.index, chunk.body))
 
         await self._desk.decide(work, [(ACTIONS, chunk.action) for chunk in chunks], urgent=True)
-        return [chunk.id for chunk in chunks]
+        return [chunk.id for chunk in chunks if answers.is_id(chunk.id)]
 
     async def running(self, reports: Sequence[progress_pb2.Progress]) -> None:
         """Note which actions have begun."""
@@ -75,30 +105,40 @@ class Reports:
         """Take what happened to effects after their receipts."""
         told = [(report, one) for one in sealed if (report := _effect_report(one))]
 
-        def work(book: Book) -> None:
-            names = [report.action for report, _ in told if report.action]
+        def take(book: Book, taken: Sequence[tuple[effect_report_pb2.EffectReport, seal_pb2.Sealed]]) -> None:
+            names = [report.action for report, _ in taken if report.action]
             book.expect(names)
             book.view.expect((EFFECTS, register.name_of(name)) for name in names)
-            for report, one in told:
+            for report, one in taken:
                 self._effect(book, report, one)
 
-        await self._desk.decide(work, urgent=True)
+        await self._sensible(told, take, lambda book, one: self._orphan(book, *one))
         return [report.id for report, _ in told]
 
     def _effect(self, book: Book, report: effect_report_pb2.EffectReport, sealed: seal_pb2.Sealed) -> None:
         record = book.action(report.action) if report.action else None
-        device = record.device if record else device_of(report.inherited) if not report.action else ""
+        if record is not None:
+            plane, device = record.plane, record.device
+        elif report.HasField("inherited"):
+            plane, device = kind_of(report.inherited).plane, device_of(report.inherited)
+        else:
+            plane, device = "", ""
         note = Note(device or self._executor.plane, sealed=sealed)
-        if not self._proven(book, device, sealed) or (report.action and record is None):
-            history.append(book.view, book.now, note.actor, "effect_report_orphaned", report.action or device, sealed)
+        if not self._proven(book, plane, device, sealed):
+            self._orphan(book, report, sealed)
         elif record is None:
             register.inherited(book, report)
             history.append(book.view, book.now, note.actor, "effect_inherited", device, sealed)
         else:
             register.take_report(book, record, report, note)
 
-    def _proven(self, book: Book, device: str, sealed: seal_pb2.Sealed) -> bool:
-        key = answers.key_of(book, device, self._executor)
+    def _orphan(self, book: Book, report: effect_report_pb2.EffectReport, sealed: seal_pb2.Sealed) -> None:
+        known = bool(report.action) and book.action(report.action) is not None
+        resource = report.action if known else self._executor.plane
+        history.append(book.view, book.now, self._executor.plane, "effect_report_orphaned", resource, sealed)
+
+    def _proven(self, book: Book, plane: str, device: str, sealed: seal_pb2.Sealed) -> bool:
+        key = answers.key_of(book, plane, device, self._executor)
         try:
             return key is not None and bool(opened(sealed, effect_report_pb2.EffectReport, key))
         except SealInvalidError:
@@ -122,7 +162,7 @@ class Reports:
 
     def _is_proven(self, report: target_report_pb2.TargetReport) -> bool:
         try:
-            holds = enrolled(report.enrolment).device == report.target
+            holds = self._executor.plane == "device" and enrolled(report.enrolment).device == report.target
         except SealInvalidError:
             holds = False
         if not holds:
@@ -137,7 +177,9 @@ def _names(found: Sequence[receipt_pb2.Receipt]) -> set[str]:
 def _places(found: Sequence[receipt_pb2.Receipt]) -> list[Place]:
     """Return what receipts are known to touch."""
     names = _names(found)
-    chunks = [chunk_name(one.action, OUTCOMES, index) for one in found for index in range(one.item_chunks)]
+    # A hint only, since nothing of it is believed yet: who claims more has them read once the receipt is proven.
+    counts = {one.action: min(one.item_chunks, READ_AHEAD) for one in found}
+    chunks = [chunk_name(name, OUTCOMES, index) for name, count in counts.items() for index in range(count)]
     effects = [(EFFECTS, register.name_of(name)) for name in names]
     return [*touched(names), *effects, *((ITEM_CHUNKS, name) for name in chunks)]
 
@@ -160,7 +202,7 @@ def _target(book: Book, report: target_report_pb2.TargetReport, actor: str) -> N
         return
     host = report.host_name.lower()
     hosts = known.host_names if known else ()
-    if host and host not in hosts:
+    if host and host not in hosts and len(hosts) < MOST_HOSTS:
         hosts = (*hosts, host)
         claimed = book.view.get(HOSTS, host)
         book.view.put(HOSTS, HostRecord(host, (*(claimed.devices if claimed else ()), report.target)))
@@ -182,6 +224,7 @@ def _target(book: Book, report: target_report_pb2.TargetReport, actor: str) -> N
 
 def _effect_report(sealed: seal_pb2.Sealed) -> effect_report_pb2.EffectReport | None:
     try:
-        return effect_report_pb2.EffectReport.FromString(sealed.body)
+        found = effect_report_pb2.EffectReport.FromString(sealed.body)
     except DecodeError:
         return None
+    return found if answers.is_id(found.id) else None
