@@ -49,17 +49,25 @@ class Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+# QUELL_... in the environment is the services', which refuse what they don't know.
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    envvar="QUELL_DATA",
+    envvar="QUELLDIR",
+    show_envvar=True,
     default=".quell",
     show_default=True,
     help="Folder of the deployment.",
 )
 @click.option(
-    "--as", "person", envvar="QUELL_AS", default="ann", show_default=True, help="Who asks: a certificate's name."
+    "--as",
+    "person",
+    envvar="QUELLAS",
+    show_envvar=True,
+    default="ann",
+    show_default=True,
+    help="Who asks: a certificate's name.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 @click.option("--utc", is_flag=True, help="Show times in UTC.")

@@ -17,7 +17,7 @@ import pytest
 
 from house import QUELL, ROOT, House, free_ports, up
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 CASE = {
     "investigation_id": "case-1",
     "investigation": {"title": "Phishing"},
