@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from quell.actioncenter.v1 import action_pb2, investigation_pb2
 from quell.remediation.v1 import evidence_pb2, verdict_pb2
 
-from quell_actioncenter.application import births, knowledge
+from quell_actioncenter.application import births, deltas, knowledge
 from quell_actioncenter.application.births import POLICY, Birth, InForce
-from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.book import Book, Note, touched
 from quell_actioncenter.application.desk import Place
 from quell_actioncenter.application.undoing import can_undo, propose_undo
 from quell_actioncenter.domain import policy, targets
@@ -21,7 +21,7 @@ from quell_actioncenter.domain.policy import Derived, Nothing
 from quell_actioncenter.domain.records import ActionRecord, EvidenceRecord, InvestigationRecord
 from quell_actioncenter.domain.targets import Facts
 from quell_actioncenter.store.tables import ACTIONS, BUDGETS, EQUALS, EVIDENCE, INVESTIGATIONS
-from quell_runtime.kinds import kind_of
+from quell_runtime.kinds import is_cluster, kind_of
 from quell_runtime.seams import stamp
 
 DERIVED = uuid.UUID("5f7d4f0a-2b68-5b7e-9d3c-6c1f1f2d9a01")
@@ -155,7 +155,9 @@ class Reading:
 
     def _expect(self, records: Sequence[EvidenceRecord], keys: Sequence[tuple[str, ...]]) -> None:
         all_keys = {key for of_one in keys for key in of_one}
-        self._view.expect((EQUALS, key) for key in all_keys)
+        # Most of it is new: then these are the rows that it will be.
+        new = touched(self._id(key, 0) for key in all_keys)
+        self._view.expect([*((EQUALS, key) for key in all_keys), *new])
         known = {name for key in all_keys for name in self._book.equal_to(key)}
         born = {self._id(key, len(self._book.equal_to(key))) for key in all_keys}
         self._book.expect({*known, *born, *(name for record in records for name in record.stored.actions)})
@@ -250,6 +252,13 @@ class Reading:
             row for name in others if (row := self._view.get(EVIDENCE, name)) and record.name in row.stored.actions
         ]
         if stand or record.fallen or not record.action.origin.HasField("policy"):
+            return
+        newcomers = deltas.of_cluster(self._book, record.name) if is_cluster(record.action.remediation) else ()
+        for one in (record, *newcomers):
+            self._let_go(one)
+
+    def _let_go(self, record: ActionRecord) -> None:
+        if record.fallen:
             return
         record = replace(record, fallen=True)
         self._view.put(ACTIONS, record)
