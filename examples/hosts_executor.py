@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import FilePath
@@ -102,4 +103,4 @@ async def serve(found: HostsSettings, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(program.run("hosts-executor", HostsSettings, serve))
+    sys.exit(program.run("hosts-executor", partial(config.load, HostsSettings), serve))
