@@ -9,7 +9,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2
 from quell.remediation.v1 import failure_pb2
-from quell.warrant.v1 import key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
+from quell.warrant.v1 import key_set_pb2, seal_pb2, warrant_pb2
 
 from quell_executor import changing, previews
 from quell_executor.conversation import Conversations
@@ -18,6 +18,7 @@ from quell_executor.inspection import Inspection
 from quell_executor.journal.arrivals import Arrival
 from quell_executor.journal.endings import Ending, Journal
 from quell_executor.journal.records import ORDERS, OUTGOING, PLANS, Begun, Order, Outgoing, Stage
+from quell_executor.outcome import refused
 from quell_executor.parts import decode
 from quell_executor.resolving import Resolver
 from quell_executor.reverts import Reverts
@@ -115,8 +116,7 @@ class Executor:
             parts = changing.unknown(decode(begun.plan))
             await self._journal.end(Ending(order.action, parts, begun.begin_time, unknown=True, failure=failure))
         else:
-            refused = receipt_pb2.DISPOSITION_REFUSED
-            await self._journal.answer(receipt_pb2.Receipt(action=order.action, disposition=refused, failure=failure))
+            await self._journal.answer(refused(order.action, failure))
 
     async def learn(self, key_set: seal_pb2.Sealed) -> None:
         """Take a sealed `KeySet` that came by another way than a conversation: at enrolment.

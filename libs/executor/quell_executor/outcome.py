@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from quell.remediation.v1 import failure_pb2, item_pb2, outcome_pb2
+from quell.warrant.v1 import receipt_pb2
 
 from quell_executor.parts import Parts, outcomes
 from quell_runtime.kinds import Kind
@@ -18,6 +19,11 @@ CHUNK_BYTES = 110_000
 """Less than the 120,000 that a chunk may have: each item costs a few bytes more than its own."""
 
 M = TypeVar("M", bound=Message)
+
+
+def refused(action: str, failure: failure_pb2.Failure) -> receipt_pb2.Receipt:
+    """Return the receipt of what is not carried out."""
+    return receipt_pb2.Receipt(action=action, disposition=receipt_pb2.DISPOSITION_REFUSED, failure=failure)
 
 
 def counts_of(states: Iterable[item_pb2.ItemState.ValueType]) -> outcome_pb2.ItemCounts:

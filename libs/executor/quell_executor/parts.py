@@ -1,6 +1,6 @@
 """Parts: what one call of an effect is given, with what was found of each of its items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from quell.journal.v1 import plan_pb2
@@ -41,6 +41,11 @@ class Part:
 
 
 Parts = tuple[Part, ...]
+
+
+def keys_of(items: Iterable[PlannedItem]) -> frozenset[str]:
+    """Return every key and name that items are locked and checked under."""
+    return frozenset(key for item in items for key in (item.key, *item.names))
 
 
 def because(reason: str, message: str = "") -> failure_pb2.Failure:

@@ -13,7 +13,7 @@ from quell_executor.effect import Effect, Finding, Offers, Owned, Plan, PlannedI
 from quell_executor.journal.ledger import Ledger
 from quell_executor.journal.records import ORDERS, OWNERS, PLANS, SNAPSHOTS, Owner
 from quell_executor.ownership import knows
-from quell_executor.parts import Part, Parts, because, decode, decode_item
+from quell_executor.parts import Part, Parts, because, decode, decode_item, keys_of
 from quell_executor.warrant import taken_back
 from quell_runtime.kinds import kind_of, order_of
 
@@ -36,7 +36,7 @@ class Resolved:
     @property
     def keys(self) -> frozenset[str]:
         """Everything to lock."""
-        return self.names.union(*({item.key, *item.names} for item in self.items))
+        return self.names | keys_of(self.items)
 
 
 class Resolver:

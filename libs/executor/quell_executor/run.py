@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 import structlog
 from quell.executor.v1 import progress_pb2
 from quell.remediation.v1 import failure_pb2, item_pb2
-from quell.warrant.v1 import receipt_pb2
 
 from quell_executor import changing
 from quell_executor.effect import Finding, Offers, PlannedItem, Reader, Reading, RefusedError
@@ -17,7 +16,9 @@ from quell_executor.journal.beginnings import Beginning, FrozenError
 from quell_executor.journal.endings import Ending, Journal
 from quell_executor.journal.records import Begun, Order
 from quell_executor.locks import Locks
-from quell_executor.parts import TO_DO, Parts, because, decode
+from quell_executor.outcome import refused
+from quell_executor.ownership import CHANGED
+from quell_executor.parts import TO_DO, Parts, because, decode, keys_of
 from quell_executor.progress import Silent, Told
 from quell_executor.resolving import Resolved, Resolver
 from quell_executor.settings import Seams, Settings
@@ -67,19 +68,14 @@ class Run:
         try:
             await (self._read() if self.verified.reads else self._change())
         except RefusedError as error:
-            await self._refuse(error.failure)
+            await self.kit.journal.answer(refused(self.order.action, error.failure))
         except Exception:
             if self.parts:
                 # Something may have been changed: only looking at it, at the next start, can tell.
                 raise
             log.exception("plan_failed", action=self.order.action)
-            await self._refuse(failure_pb2.Failure(reason="PLAN_FAILED", message="see its log", retryable=True))
-
-    async def _refuse(self, failure: failure_pb2.Failure) -> None:
-        refused = receipt_pb2.DISPOSITION_REFUSED
-        await self.kit.journal.answer(
-            receipt_pb2.Receipt(action=self.order.action, disposition=refused, failure=failure)
-        )
+            failure = failure_pb2.Failure(reason="PLAN_FAILED", message="see its log", retryable=True)
+            await self.kit.journal.answer(refused(self.order.action, failure))
 
     async def _change(self) -> None:
         keys: frozenset[str] = frozenset()
@@ -176,7 +172,7 @@ class Run:
     async def recover(self, begun: Begun) -> None:
         """Go on from a journaled plan without an end, by looking at the world."""
         parts = decode(begun.plan)
-        keys = frozenset(key for part in parts for item in part.plan.items for key in (item.key, *item.names))
+        keys = keys_of(item for part in parts for item in part.plan.items)
         keys = keys.union(*(part.plan.names for part in parts))
         async with self.kit.locks.hold(keys, self.order.sequence):
             nothing_done = await self._recover(parts, begun.begin_time)
@@ -213,7 +209,7 @@ class Run:
             changed = [
                 item
                 for item, was, now in zip(before.plan.items, before.findings, after.findings, strict=True)
-                if was.state == TO_DO and now.state in _CHANGED and item.key in lost
+                if was.state == TO_DO and now.state in CHANGED and item.key in lost
             ]
             if before.plan.reverts:
                 # What lets go is not undone.
@@ -254,9 +250,6 @@ class Run:
         self.kit.seams.point("kit.ended")
 
 
-_CHANGED = (item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_FAILED)
-
-
 def _still_to_do(parts: Parts, seen: Parts) -> Parts:
     """Return the parts as seen, but for what was begun and is not as ordered: that is still to be done."""
     undone = (TO_DO, item_pb2.ITEM_STATE_FAILED)
@@ -274,7 +267,7 @@ def _still_to_do(parts: Parts, seen: Parts) -> Parts:
 
 def _touched(parts: Parts, seen: Parts) -> bool:
     return any(
-        was.state == TO_DO and now.state in _CHANGED
+        was.state == TO_DO and now.state in CHANGED
         for before, after in zip(parts, seen, strict=True)
         for was, now in zip(before.findings, after.findings, strict=True)
     )

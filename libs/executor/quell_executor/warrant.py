@@ -23,14 +23,13 @@ class VerifiedWarrant:
     Whether it is in time is judged when it is begun.
     """
 
-    __slots__ = ("digest", "kind", "warrant")
+    __slots__ = ("kind", "warrant")
 
-    def __init__(self, warrant: warrant_pb2.Warrant, digest: bytes, proof: object) -> None:
+    def __init__(self, warrant: warrant_pb2.Warrant, proof: object) -> None:
         """Refuse to be made by anybody but `verify`."""
         if proof is not _PROOF:
             raise TypeError("only verify() makes a verified warrant")
         self.warrant = warrant
-        self.digest = digest
         self.kind: Kind = kinds()[str(warrant.remediation.WhichOneof("kind"))]
 
     @property
@@ -95,7 +94,7 @@ def verify(sealed: seal_pb2.Sealed, key_set: key_set_pb2.KeySet | None, bench: B
         _as_previewed(warrant)
     if quorum := bench.settings.quorums.get(str(warrant.remediation.WhichOneof("kind"))):
         _approved(warrant, quorum)
-    return VerifiedWarrant(warrant, digest_of(sealed), _PROOF)
+    return VerifiedWarrant(warrant, _PROOF)
 
 
 def _addressed_to_us(warrant: warrant_pb2.Warrant, bench: Bench) -> None:

@@ -35,7 +35,7 @@ def test_a_verified_warrant_is_made_by_verify_alone() -> None:
     """Nobody else has the proof."""
     assert verify(sealed(warrant()), KEYS, BENCH).kind.name == KIND
     with pytest.raises(TypeError):
-        VerifiedWarrant(warrant(), b"", object())
+        VerifiedWarrant(warrant(), object())
 
 
 @pytest.mark.parametrize(

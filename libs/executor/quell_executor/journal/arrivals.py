@@ -9,6 +9,7 @@ from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from quell_executor.journal.ledger import Ledger, refusal_id
 from quell_executor.journal.records import CALLED_OFF, ORDERS, OUTGOING, CalledOff, Order, Stage
+from quell_executor.outcome import refused
 from quell_executor.parts import because
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.errors import FullError
@@ -46,9 +47,7 @@ class Arrivals(Ledger):
         def decide(view: View) -> Arrival:
             if known := self._known(view, action, digest):
                 return known
-            refused = receipt_pb2.DISPOSITION_REFUSED
-            receipt = receipt_pb2.Receipt(action=action, disposition=refused, failure=failure)
-            self._receipt(view, receipt, digest, refusal_id(digest))
+            self._receipt(view, refused(action, failure), digest, refusal_id(digest))
             return Arrival.REFUSED
 
         return await self.durably(decide, [(ORDERS, action), (OUTGOING, refusal_id(digest))])
@@ -103,7 +102,7 @@ class Arrivals(Ledger):
             return receipt_pb2.Receipt(action=warrant.action, disposition=receipt_pb2.DISPOSITION_EXPIRED)
         if self.time.behind:
             behind = failure_pb2.Failure(reason="CLOCK_BEHIND", message="its clock is behind", retryable=True)
-            return _refused(warrant.action, behind)
+            return refused(warrant.action, behind)
         return None
 
     def _calls_off(self, view: View, verified: VerifiedWarrant) -> receipt_pb2.Receipt | None:
@@ -115,7 +114,7 @@ class Arrivals(Ledger):
         if older is None or older.stage is not Stage.ENDED:
             view.put(CALLED_OFF, CalledOff(named, verified.action))
         if older is None:
-            return _refused(verified.action, because("JOURNAL_LOST", "the journal does not know what to take back"))
+            return refused(verified.action, because("JOURNAL_LOST", "the journal does not know what to take back"))
         return None
 
     async def cancel(self, action: str) -> None:
@@ -129,7 +128,3 @@ class Arrivals(Ledger):
                 view.put(ORDERS, replace(order, canceled=True))
 
         await self.durably(decide)
-
-
-def _refused(action: str, failure: failure_pb2.Failure) -> receipt_pb2.Receipt:
-    return receipt_pb2.Receipt(action=action, disposition=receipt_pb2.DISPOSITION_REFUSED, failure=failure)

@@ -9,7 +9,8 @@ from quell.warrant.v1 import receipt_pb2
 from quell_executor.effect import Finding, PlannedItem
 from quell_executor.journal.arrivals import Arrivals
 from quell_executor.journal.records import CALLED_OFF, CAPS, FENCES, ORDERS, PLANS, Begun, Cap, Fence, Order, Stage
-from quell_executor.parts import Parts, because, encode
+from quell_executor.outcome import refused
+from quell_executor.parts import Parts, because, encode, keys_of
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.store import View
 
@@ -43,7 +44,7 @@ class Beginnings(Arrivals):
 
         """
         action, kind = beginning.verified.action, beginning.verified.kind.name
-        looked_at = self.looked_at(item for part in beginning.parts for item in part.plan.items) | beginning.names
+        looked_at = keys_of(item for part in beginning.parts for item in part.plan.items) | beginning.names
         return await self.durably(
             lambda view: self._begin(view, beginning),
             [(ORDERS, action), (CALLED_OFF, action), (CAPS, kind), *((FENCES, key) for key in looked_at)],
@@ -58,13 +59,12 @@ class Beginnings(Arrivals):
             raise FrozenError
         parts, newer = self._fenced(view, beginning)
         self._raise_fences(view, beginning.keys, order)
-        end = receipt_pb2.Receipt(action=order.action)
         if newer and all(_superseded(finding) for part in parts for finding in part.findings):
-            end.disposition, end.superseded_by = receipt_pb2.DISPOSITION_SUPERSEDED, newer.action
+            came_first = receipt_pb2.DISPOSITION_SUPERSEDED
+            end = receipt_pb2.Receipt(action=order.action, disposition=came_first, superseded_by=newer.action)
         elif not verified.lets_go and self._over_cap(view, order.kind):
             full = failure_pb2.Failure(reason="CAP_EXCEEDED", message="its own limit of the hour", retryable=True)
-            end.disposition = receipt_pb2.DISPOSITION_REFUSED
-            end.failure.CopyFrom(full)
+            end = refused(order.action, full)
         else:
             view.put(PLANS, Begun(order.action, encode(parts), self.time.now()))
             view.put(ORDERS, replace(order, stage=Stage.BEGUN))
@@ -101,11 +101,6 @@ class Beginnings(Arrivals):
         if not items and (newer := self._newest(view, beginning.names, sequence)):
             met.append(newer)
         return parts, max(met, key=lambda fence: fence.sequence, default=None)
-
-    @staticmethod
-    def looked_at(items: Iterable[PlannedItem]) -> set[str]:
-        """Return every key and name that items are checked under."""
-        return {key for item in items for key in (item.key, *item.names)}
 
     @staticmethod
     def _newest(view: View, keys: Iterable[str], sequence: int) -> Fence | None:
@@ -146,7 +141,7 @@ class Beginnings(Arrivals):
 
         def decide(view: View) -> frozenset[str]:
             items = [item for part in parts for item in part.plan.items]
-            view.expect((FENCES, key) for key in self.looked_at(items))
+            view.expect((FENCES, key) for key in keys_of(items))
             off = view.get(CALLED_OFF, order.action)
             return frozenset(
                 item.key
