@@ -263,6 +263,10 @@ class Stream:
         hello = executor_service_pb2.ExecutorHello(version=1, identity_key=self.agent.key.public, kinds=kinds)
         await self.up(executor_service_pb2.WorkResponse(hello=hello))
         await self.say_facts()
+        await self.say_unstored()
+
+    async def say_unstored(self) -> None:
+        """Send what is not stored yet."""
         for response in tuple(self.agent.unstored.values()):
             await self.up(response)
 
@@ -288,8 +292,8 @@ class Stream:
                 self.agent.received.append(response.down)
                 if response.down.HasField("hello"):
                     hellos += 1
-                    if hellos > 1:
-                        await self.say_hello()
+                    # Its own hello came before the first one; what it sent since may have met nobody.
+                    await (self.say_hello() if hellos > 1 else self.say_unstored())
                 await self.answer(response.down)
         except grpc.aio.AioRpcError as error:
             self.code, self.reason = error.code(), client.problem(error).reason
@@ -323,6 +327,7 @@ class Center:
     accepted: set[str] = field(default_factory=set)
     code: grpc.StatusCode | None = None
     reason: str = ""
+    one_writer: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Note and acknowledge what comes."""
@@ -343,8 +348,9 @@ class Center:
             self.code = grpc.StatusCode.CANCELLED
 
     async def down(self, **message: Message) -> None:
-        """Send one message."""
-        await self.call.write(executor_service_pb2.WorkRequest(**message))  # type: ignore[arg-type]
+        """Send one message, one at a time, as gRPC wants it."""
+        async with self.one_writer:
+            await self.call.write(executor_service_pb2.WorkRequest(**message))  # type: ignore[arg-type]
 
     async def order(self, *agents: Agent) -> list[str]:
         """Send a warrant to each agent in one message, and return the actions."""
