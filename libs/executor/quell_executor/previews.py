@@ -3,7 +3,7 @@
 import structlog
 from quell.executor.v1 import plan_pb2
 from quell.journal.v1 import plan_pb2 as journal_pb2
-from quell.remediation.v1 import failure_pb2, item_pb2
+from quell.remediation.v1 import failure_pb2
 from quell.warrant.v1 import preview_pb2
 
 from quell_executor.effect import RefusedError
@@ -41,8 +41,15 @@ async def _resolve(kit: Kit, query: plan_pb2.PlanQuery) -> Resolved | None:
     return None if kind.read_only else await kit.resolver.resolve(query.remediation, query.undo_of)
 
 
+async def _known(kit: Kit, query: plan_pb2.PlanQuery) -> set[str]:
+    """Return the keys of what stands on older lists: what was moved or renamed since is known by its key."""
+    lists = [await kit.resolver.resolve(query.remediation, "", snapshot=digest.hex()) for digest in query.beyond]
+    return {planned.key for older in lists for planned in older.items}
+
+
 async def _answers(kit: Kit, query: plan_pb2.PlanQuery, resolved: Resolved | None) -> list[plan_pb2.PlanAnswer]:
-    items: list[item_pb2.Item] = [planned.item for planned in resolved.items] if resolved else []
+    known = await _known(kit, query) if resolved else set()
+    items = [planned.item for planned in (resolved.items if resolved else ()) if planned.key not in known]
     digest = b""
     if is_cluster(query.remediation) and not query.undo_of:
         held = journal_pb2.Snapshot(items=items).SerializeToString(deterministic=True)

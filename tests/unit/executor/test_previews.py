@@ -56,11 +56,14 @@ async def mails(tmp_path: Path) -> AsyncIterator[House]:
     await house.crash()
 
 
-async def ask(house: House, remediation: remediation_pb2.Remediation, undo_of: str = "") -> list[plan_pb2.PlanAnswer]:
+async def ask(
+    house: House, remediation: remediation_pb2.Remediation, undo_of: str = "", beyond: Sequence[bytes] = ()
+) -> list[plan_pb2.PlanAnswer]:
     """Ask, and return the answers up to the last."""
     house.center.plans.clear()
     keep = stamp(START + timedelta(hours=1))
-    house.say(plan=plan_pb2.PlanQuery(id=QUERY, remediation=remediation, undo_of=undo_of, keep_time=keep))
+    query = plan_pb2.PlanQuery(id=QUERY, remediation=remediation, undo_of=undo_of, keep_time=keep, beyond=beyond)
+    house.say(plan=query)
     await house.until(lambda: house.center.plans and house.center.plans[-1].WhichOneof("end"))
     return house.center.plans
 
@@ -119,6 +122,20 @@ async def test_a_cluster_is_acted_on_as_it_was_approved(mails: House) -> None:
     receipt = await mails.carry_out(cluster(), snapshot_digest=end.summary.snapshot_digest, snapshot_count=2)
     assert receipt.outcome.effect == outcome_pb2.EFFECT_STATE_IN_FORCE
     assert mails.world.files == {"/c": BAD}
+
+
+async def test_newcomers_alone_are_a_list_of_their_own(mails: House) -> None:
+    """What stands on older lists is left out, though it is gone by now; an older list that is lost is said so."""
+    mails.world.files = {"/a": BAD, "/b": BAD}
+    older = (await ask(mails, cluster()))[-1].summary.snapshot_digest
+    mails.world.files = {"/b": BAD, "/c": BAD}
+    items, end = await ask(mails, cluster(), beyond=[older])
+    assert [item.file.path for item in items.items] == ["/c"]
+    assert end.summary.item_count == 1
+    await mails.carry_out(cluster(), snapshot_digest=end.summary.snapshot_digest, snapshot_count=1)
+    assert mails.world.files == {"/b": BAD}
+    (lost,) = await ask(mails, cluster(), beyond=[bytes(32)])
+    assert lost.failure.reason == "SNAPSHOT_LOST"
 
 
 async def test_a_snapshot_that_is_no_more_is_lost(mails: House) -> None:

@@ -46,6 +46,7 @@ class Wish:
     revert_time: datetime | None = None
     undo_of: str = ""
     retry_of: str = ""
+    delta_of: str = ""
 
 
 class Asking:
@@ -104,7 +105,7 @@ class Asking:
             acting = decision.acting_kind(kinds()[record.kind], undo=bool(record.action.undo_of))
             actor.require(decision.create_permission(acting.name))
             book.move(record, Event.RETRY_ASKED, Note(actor.name, request.comment))
-            wish = replace(_wish(name, record, request, actor), retry_of=record.name)
+            wish = replace(_wish(name, record, request, actor), retry_of=record.name, delta_of=record.action.delta_of)
             if record.action.undo_of:
                 return self._take_back(book, known(book, record.action.undo_of), wish)
             return self._bear(book, wish)
@@ -141,6 +142,7 @@ class Asking:
             revert_time=wish.revert_time,
             undo_of=wish.undo_of,
             retry_of=wish.retry_of,
+            delta_of=wish.delta_of,
             content=wish.content,
         )
 

@@ -43,21 +43,24 @@ class Birth:
     revert_time: datetime | None = None
     undo_of: str = ""
     retry_of: str = ""
+    delta_of: str = ""
     resolved_by: str = ""
     content: bytes = b""
 
     @property
     def equal_key(self) -> str:
         """Equal for actions of one investigation that ask for the same; empty outside of investigations."""
-        return equal_key(self.origin.investigation, self.remediation, self.undo_of)
+        # Newcomers are other things than the list that went before, though the query is the same.
+        apart = self.undo_of or (self.name if self.delta_of else "")
+        return equal_key(self.origin.investigation, self.remediation, apart)
 
 
-def equal_key(investigation: str, remediation: remediation_pb2.Remediation, undo_of: str = "") -> str:
+def equal_key(investigation: str, remediation: remediation_pb2.Remediation, apart: str = "") -> str:
     """Return what equal actions of one investigation share."""
     if not investigation:
         return ""
     key = canonical.equal_key(investigation, remediation)
-    return f"{key}/{undo_of}" if undo_of else key
+    return f"{key}/{apart}" if apart else key
 
 
 def bear(book: Book, in_force: InForce, birth: Birth) -> ActionRecord:
@@ -122,6 +125,7 @@ def _unborn(book: Book, birth: Birth, kind: Kind) -> ActionRecord:
         origin=birth.origin,
         undo_of=birth.undo_of,
         retry_of=birth.retry_of,
+        delta_of=birth.delta_of,
         resolved_by=birth.resolved_by,
         create_time=stamp(book.now),
         revert_time=stamp(birth.revert_time) if birth.revert_time else None,

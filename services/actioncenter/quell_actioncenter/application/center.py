@@ -11,6 +11,7 @@ from quell_actioncenter.application.controls import Controls
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.dispatch import Dispatcher
 from quell_actioncenter.application.investigations import Investigations
+from quell_actioncenter.application.newcomers import Newcomers
 from quell_actioncenter.application.plans import Plans
 from quell_actioncenter.application.policies import Policies
 from quell_actioncenter.application.rereading import Rereading
@@ -42,6 +43,7 @@ class Center:
         self._house = House(settings.deployment, self._seals, plans, point=point)
         for executor in settings.executors:
             self._dispatchers[executor.plane] = Dispatcher(self._desk, self._house, executor)
+        self._newcomers = Newcomers(self._desk, plans)
         self._tasks: list[asyncio.Task[None]] = []
         self.investigations = Investigations(self._desk)
         self.actions = Actions(self._desk, plans)
@@ -58,8 +60,9 @@ class Center:
         """
         self._seals.check(self._deployment, self._desk.clock.now())
         await self.policies.load(policy)
+        await self.controls.reseal()
         self._house.start = await self._desk.decide(_draw_start, [(COUNTERS, START)])
-        runs = [Timer(self._desk).run(), Rereading(self._desk).run()]
+        runs = [Timer(self._desk).run(), Rereading(self._desk).run(), self._newcomers.run()]
         runs += [dispatcher.run() for dispatcher in self._dispatchers.values()]
         self._tasks = [asyncio.create_task(run) for run in runs]
 

@@ -1,7 +1,7 @@
 """Questions to executors for previews, and the answers that are waited for; nothing of it is durable."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -53,8 +53,10 @@ class Plans:
         self._sessions = sessions
         self._open: dict[str, _Question] = {}
 
-    async def ask(self, remediation: remediation_pb2.Remediation, undo_of: str, keep_until: datetime) -> Plan:
-        """Ask what would be done.
+    async def ask(
+        self, remediation: remediation_pb2.Remediation, undo_of: str, keep_until: datetime, beyond: Sequence[bytes] = ()
+    ) -> Plan:
+        """Ask what would be done, what stands on the snapshots `beyond` left out.
 
         Raises:
             ExecutorAwayError: It can't be asked now, or does not answer.
@@ -64,7 +66,11 @@ class Plans:
         plane = kind_of(remediation).plane
         question = _Question(asyncio.get_running_loop().create_future(), plane)
         query = plan_pb2.PlanQuery(
-            id=new_uuid(self._rng), remediation=remediation, undo_of=undo_of, keep_time=stamp(keep_until)
+            id=new_uuid(self._rng),
+            remediation=remediation,
+            undo_of=undo_of,
+            keep_time=stamp(keep_until),
+            beyond=beyond,
         )
         session = self._sessions.get(plane)
         if session is None or not session.say(executor_service_pb2.WorkRequest(plan=query)):

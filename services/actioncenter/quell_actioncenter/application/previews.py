@@ -10,7 +10,7 @@ from quell.executor.v1 import plan_pb2
 from quell.remediation.v1 import item_pb2, remediation_pb2
 from quell.warrant.v1 import preview_pb2
 
-from quell_actioncenter.application import knowledge
+from quell_actioncenter.application import deltas, knowledge
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.answers import chunk_name
 from quell_actioncenter.application.asking import known
@@ -42,6 +42,7 @@ class Subject:
     remediation: remediation_pb2.Remediation
     undo_of: str = ""
     record: ActionRecord | None = None
+    beyond: tuple[bytes, ...] = ()
 
 
 class Previews:
@@ -74,7 +75,9 @@ class Previews:
             return Subject(undone.action.remediation, undone.name)
         record = known(book, request.name)
         _still_pending(record)
-        return Subject(record.action.remediation, record.action.undo_of, record)
+        cluster = record.action.delta_of
+        beyond = deltas.beyond(book, cluster, record) if cluster else ()
+        return Subject(record.action.remediation, record.action.undo_of, record, beyond)
 
     async def _look(self, subject: Subject) -> Plan:
         """Ask the executor; a target that is away is NOT_SEEN, but a cluster must be seen."""
@@ -82,7 +85,7 @@ class Previews:
         if subject.record is not None:
             keep = when(subject.record.action.decision_expire_time) + timedelta(days=1)
         try:
-            return await self._plans.ask(subject.remediation, subject.undo_of, keep)
+            return await self._plans.ask(subject.remediation, subject.undo_of, keep, subject.beyond)
         except ExecutorAwayError:
             if is_cluster(subject.remediation) and not subject.undo_of:
                 raise
@@ -95,18 +98,19 @@ class Previews:
         record = None if subject.record is None else known(book, subject.record.name)
         if record is None:
             need = self._need(book, subject, actor)
-            preview = self._preview(book, subject, plan, need.missing_votes, None)
+            preview = self.preview_of(book, subject, plan, need.missing_votes, None)
             return _response(preview.SerializeToString(deterministic=True), plan, need)
         _still_pending(record)
         if record.action.votes and record.preview:
             return record
-        preview = self._preview(book, subject, plan, record.needs, record)
-        record = self._keep(book, record, plan, preview.SerializeToString(deterministic=True), actor)
+        preview = self.preview_of(book, subject, plan, record.needs, record)
+        record = self.keep(book, record, plan, preview.SerializeToString(deterministic=True), actor.name)
         return _response(record.preview, plan, record.action.approval_need)
 
-    def _preview(
+    def preview_of(
         self, book: Book, subject: Subject, plan: Plan, votes: int, record: ActionRecord | None
     ) -> preview_pb2.Preview:
+        """Return what an approval of an action, or of what nobody has asked for yet, would bind."""
         kind = kind_of(subject.remediation)
         policy = self._desk.in_force.policy
         decided_by = (
@@ -135,7 +139,8 @@ class Previews:
         facts = knowledge.of_request(book.view, subject.remediation)
         return _needed(by_hand.decide_request(self._desk.in_force.policy, request, facts))
 
-    def _keep(self, book: Book, record: ActionRecord, plan: Plan, preview: bytes, actor: Actor) -> ActionRecord:
+    def keep(self, book: Book, record: ActionRecord, plan: Plan, preview: bytes, who: str) -> ActionRecord:
+        """Keep what an approval binds, and the items that go with it, instead of what an older look found."""
         bodies = [
             item_pb2.ItemOutcomes(
                 outcomes=[item_pb2.ItemOutcome(item=item, state=item_pb2.ITEM_STATE_PLANNED) for item in part]
@@ -153,7 +158,7 @@ class Previews:
             action.snapshot_count = plan.summary.item_count if plan.summary.snapshot_digest else 0
 
         record = replace(record, preview=preview, planned_chunks=len(bodies))
-        return book.move(record, Event.PREVIEWED, Note(actor.name), edit)
+        return book.move(record, Event.PREVIEWED, Note(who), edit)
 
     async def _stored(self, record: ActionRecord) -> action_service_pb2.PreviewActionResponse:
         """Answer what the first vote has fixed."""

@@ -30,7 +30,7 @@ from quell.remediation.v1 import remediation_pb2 as quell_dot_remediation_dot_v1
 from quell.warrant.v1 import preview_pb2 as quell_dot_warrant_dot_v1_dot_preview__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquell/executor/v1/plan.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/remediation/v1/failure.proto\x1a\x1fquell/remediation/v1/item.proto\x1a&quell/remediation/v1/remediation.proto\x1a\x1equell/warrant/v1/preview.proto\"\xc4\x01\n\tPlanQuery\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12>\n\x0bremediation\x18\x02 \x01(\x0b\x32!.quell.remediation.v1.RemediationB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07undo_of\x18\x03 \x01(\tB!\xbaH\x1er\x19\x32\x17^actions/[0-9a-f-]{36}$\xd8\x01\x01\x12-\n\tkeep_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x01\n\nPlanAnswer\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x1a.quell.remediation.v1.ItemB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12\x31\n\x07summary\x18\x03 \x01(\x0b\x32\x1e.quell.executor.v1.PlanSummaryH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.quell.remediation.v1.FailureH\x00\x42\x05\n\x03\x65nd\"\x9a\x01\n\x0bPlanSummary\x12\x32\n\x05\x62\x61sis\x18\x01 \x01(\x0e\x32\x17.quell.warrant.v1.BasisB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x12\n\nitem_count\x18\x02 \x01(\x04\x12#\n\x0fsnapshot_digest\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h \xd8\x01\x01\x12\x1e\n\x05notes\x18\x04 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x32\"\x05r\x03\x18\xf4\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquell/executor/v1/plan.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/remediation/v1/failure.proto\x1a\x1fquell/remediation/v1/item.proto\x1a&quell/remediation/v1/remediation.proto\x1a\x1equell/warrant/v1/preview.proto\"\xe5\x01\n\tPlanQuery\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12>\n\x0bremediation\x18\x02 \x01(\x0b\x32!.quell.remediation.v1.RemediationB\x06\xbaH\x03\xc8\x01\x01\x12\x32\n\x07undo_of\x18\x03 \x01(\tB!\xbaH\x1er\x19\x32\x17^actions/[0-9a-f-]{36}$\xd8\x01\x01\x12-\n\tkeep_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06\x62\x65yond\x18\x05 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\xe8\x07\"\x04z\x02h \"\xc4\x01\n\nPlanAnswer\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x1a.quell.remediation.v1.ItemB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12\x31\n\x07summary\x18\x03 \x01(\x0b\x32\x1e.quell.executor.v1.PlanSummaryH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.quell.remediation.v1.FailureH\x00\x42\x05\n\x03\x65nd\"\x9a\x01\n\x0bPlanSummary\x12\x32\n\x05\x62\x61sis\x18\x01 \x01(\x0e\x32\x17.quell.warrant.v1.BasisB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x12\n\nitem_count\x18\x02 \x01(\x04\x12#\n\x0fsnapshot_digest\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h \xd8\x01\x01\x12\x1e\n\x05notes\x18\x04 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x32\"\x05r\x03\x18\xf4\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANQUERY'].fields_by_name['remediation']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PLANQUERY'].fields_by_name['undo_of']._loaded_options = None
   _globals['_PLANQUERY'].fields_by_name['undo_of']._serialized_options = b'\272H\036r\0312\027^actions/[0-9a-f-]{36}$\330\001\001'
+  _globals['_PLANQUERY'].fields_by_name['beyond']._loaded_options = None
+  _globals['_PLANQUERY'].fields_by_name['beyond']._serialized_options = b'\272H\014\222\001\t\020\350\007\"\004z\002h '
   _globals['_PLANANSWER'].fields_by_name['id']._loaded_options = None
   _globals['_PLANANSWER'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PLANANSWER'].fields_by_name['items']._loaded_options = None
@@ -54,9 +56,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANSUMMARY'].fields_by_name['notes']._loaded_options = None
   _globals['_PLANSUMMARY'].fields_by_name['notes']._serialized_options = b'\272H\014\222\001\t\0202\"\005r\003\030\364\003'
   _globals['_PLANQUERY']._serialized_start=255
-  _globals['_PLANQUERY']._serialized_end=451
-  _globals['_PLANANSWER']._serialized_start=454
-  _globals['_PLANANSWER']._serialized_end=650
-  _globals['_PLANSUMMARY']._serialized_start=653
-  _globals['_PLANSUMMARY']._serialized_end=807
+  _globals['_PLANQUERY']._serialized_end=484
+  _globals['_PLANANSWER']._serialized_start=487
+  _globals['_PLANANSWER']._serialized_end=683
+  _globals['_PLANSUMMARY']._serialized_start=686
+  _globals['_PLANSUMMARY']._serialized_end=840
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class PlanQuery(_message.Message):
     REMEDIATION_FIELD_NUMBER: _builtins.int
     UNDO_OF_FIELD_NUMBER: _builtins.int
     KEEP_TIME_FIELD_NUMBER: _builtins.int
+    BEYOND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Required. Made by the Action Center: a UUID."""
     undo_of: _builtins.str
@@ -45,6 +46,10 @@ class PlanQuery(_message.Message):
     def keep_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. A snapshot that it makes is kept until then."""
 
+    @_builtins.property
+    def beyond(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Optional. Digests of snapshots whose items are left out, 32 bytes each: only what has come since is meant."""
+
     def __init__(
         self,
         *,
@@ -52,10 +57,11 @@ class PlanQuery(_message.Message):
         remediation: _remediation_pb2.Remediation | None = ...,
         undo_of: _builtins.str = ...,
         keep_time: _timestamp_pb2.Timestamp | None = ...,
+        beyond: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["keep_time", b"keep_time", "remediation", b"remediation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "keep_time", b"keep_time", "remediation", b"remediation", "undo_of", b"undo_of"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beyond", b"beyond", "id", b"id", "keep_time", b"keep_time", "remediation", b"remediation", "undo_of", b"undo_of"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
