@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from cryptography import x509
 from quell.warrant.v1 import key_set_pb2, seal_pb2
 
-from house import QUELL, free_ports
+from house import QUELL, ROOT, free_ports
 from promised_errors import promised
 from quell_cli import deployment
 from quell_cli.deployment import Folder, Ports
@@ -33,21 +34,9 @@ NOT_FOR_PEOPLE = {
     "TARGET_AMBIGUOUS",
 }
 """Only executors, agents and centres among themselves meet these."""
-OF_THE_SHELL = {
-    "CALLER_BUSY",
-    "COMMIT_UNKNOWN",
-    "DEADLINE_REQUIRED",
-    "FIELD_INVALID",
-    "IDENTITY_INVALID",
-    "INTERNAL",
-    "INVALID",
-    "NOT_PERMITTED",
-    "NOT_SERVED_YET",
-    "PEER_AWAY",
-    "STOPPING",
-    "STORE_FULL",
-}
-"""What any RPC may answer (protos/README.md)."""
+README = (ROOT / "protos" / "README.md").read_text(encoding="utf-8")
+OF_THE_SHELL = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
+"""What any RPC may answer."""
 OF_OURS = {"CONFIG_INVALID", "ID_AMBIGUOUS", "NOT_SET_UP"}
 
 
