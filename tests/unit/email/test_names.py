@@ -1,7 +1,7 @@
 """What names in a Maildir say."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quell_email.domain.facts import normal_subject
@@ -32,6 +32,8 @@ def test_uids_are_read_with_their_validity() -> None:
 
 
 @given(st.text())
+@example("¹ Reported")
+@example("3 V¹\n¹ :name")
 def test_any_text_is_read_without_harm(text: str) -> None:
     """These files are the user's own."""
     names.read_keywords(text)

@@ -48,7 +48,7 @@ def read_keywords(text: str) -> dict[str, str]:
     found = {}
     for line in text.splitlines():
         number, _, keyword = line.partition(" ")
-        if number.isdigit() and int(number) < 26 and keyword:  # noqa: PLR2004 - letters
+        if number.isdecimal() and int(number) < 26 and keyword:  # noqa: PLR2004 - letters
             found[chr(ord("a") + int(number))] = keyword
     return found
 
@@ -56,10 +56,10 @@ def read_keywords(text: str) -> dict[str, str]:
 def read_uids(text: str) -> tuple[int, dict[int, str]]:
     """Read `dovecot-uidlist`, version 3: UIDVALIDITY, and the base of the file name for each UID."""
     head, *lines = text.splitlines() or [""]
-    validity = next((field[1:] for field in head.split() if field.startswith("V") and field[1:].isdigit()), "0")
+    validity = next((field[1:] for field in head.split() if field.startswith("V") and field[1:].isdecimal()), "0")
     uids = {}
     for line in lines:
         uid, _, rest = line.partition(" ")
-        if uid.isdigit() and ":" in rest:
+        if uid.isdecimal() and ":" in rest:
             uids[int(uid)] = base_of(rest.partition(":")[2])
     return int(validity), uids
