@@ -1,5 +1,6 @@
 """The policy in force, those before it, and what another one would change."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
@@ -112,6 +113,8 @@ class Policies:
             # A decision that puts nothing only reads; what it read is judged outside of the writer.
             facts = await self._desk.decide(partial(_facts, evidence=evidence, seen_on=investigation.devices))
             for record in records:
+                # A document may have thousands of patterns; others are served between one record and the next.
+                await asyncio.sleep(0)
                 for one in comparison.differences(before, after, record.stored.evidence, facts):
                     if len(found.differences) < MOST_DIFFERENCES:
                         found.differences.add(evidence=record.name).MergeFrom(one)
