@@ -209,7 +209,6 @@ def _email(folder: Folder, ports: Ports) -> str:
 identity_key = "{folder.seal_key("email")}"
 root_key = "{_root_key(folder)}"
 maildirs = "{folder.maildirs}/{{address}}/Maildir"
-domains = ["example.org"]
 link_key = "{folder.root / "keys" / "link.key"}"
 """
     click = f"""

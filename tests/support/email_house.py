@@ -116,7 +116,7 @@ class EmailHouse:
             "click": {"listen": f"127.0.0.1:{self.click_port}"},
         }
         lines = [f"{key} = {json.dumps(str(value))}" for key, value in top.items()]
-        lines += ['domains = ["example.org"]', "drain_s = 0.1"]
+        lines.append("drain_s = 0.1")
         for name, table in tables.items():
             lines += [f"[{name}]", *(f"{key} = {json.dumps(str(value))}" for key, value in table.items())]
         self.config = folder / "email.toml"

@@ -14,21 +14,19 @@ SKEW = timedelta(minutes=5)
 
 def sealing_key(public: bytes, now: datetime, life: timedelta) -> key_set_pb2.Key:
     """Return a key that seals warrants and freezes from now on."""
-    return key_set_pb2.Key(
-        key_id=key_id_of(public),
-        public_key=public,
-        use=key_set_pb2.KEY_USE_SEAL,
-        not_before_time=stamp(now - SKEW),
-        not_after_time=stamp(now + life),
-    )
+    return _key(public, key_set_pb2.KEY_USE_SEAL, now, life)
 
 
 def recovery_key(public: bytes, now: datetime, life: timedelta) -> key_set_pb2.Key:
     """Return a key (X25519) that data keys of vaults are wrapped for, beside the executor's own."""
+    return _key(public, key_set_pb2.KEY_USE_RECOVERY, now, life)
+
+
+def _key(public: bytes, use: key_set_pb2.KeyUse.ValueType, now: datetime, life: timedelta) -> key_set_pb2.Key:
     return key_set_pb2.Key(
         key_id=key_id_of(public),
         public_key=public,
-        use=key_set_pb2.KEY_USE_RECOVERY,
+        use=use,
         not_before_time=stamp(now - SKEW),
         not_after_time=stamp(now + life),
     )

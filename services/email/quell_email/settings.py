@@ -24,8 +24,6 @@ class EmailSettings(Settings):
     """The deployment's root public key."""
     maildirs: Annotated[str, AfterValidator(_pattern)]
     """Where mailboxes are: a path with `{address}`."""
-    domains: tuple[str, ...] = ()
-    """The organisation's own domains: what is sent on to others goes outside."""
     click: Loopback | None = None
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: FilePath | None = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quell_runtime.listing.fields import choice, count, flag, text, time
+from quell_runtime.listing.fields import choice, count, text, time
 from quell_runtime.listing.filters import MOST, FilterInvalidError, parse
 from quell_runtime.seams import micros
 
@@ -31,7 +31,6 @@ FIELDS = {
     "state": choice("state", ("OPEN", "SHUT")),
     "size": count("size"),
     "end_time": time("end_time"),
-    "big": flag("(size > 5)", lambda thing: thing.size > 5),
 }
 NAMES = ("a", "AND", 'b "c"', "d\\e", "é", "\U0001f600", "\uffff")
 
@@ -55,7 +54,6 @@ comparisons = st.one_of(
     st.tuples(st.just("name"), st.sampled_from(SIGNS), st.sampled_from(NAMES).map(quoted)),
     st.tuples(st.just("state"), st.sampled_from(SIGNS[:2]), st.sampled_from(("OPEN", '"SHUT"'))),
     st.tuples(st.just("size"), st.sampled_from(SIGNS), st.integers(0, 10).map(str)),
-    st.tuples(st.just("big"), st.sampled_from(SIGNS[:2]), st.sampled_from(("true", "false"))),
     st.tuples(
         st.just("end_time"),
         st.sampled_from(SIGNS),
@@ -89,7 +87,7 @@ def test_database_and_watch_agree(database: sqlite3.Connection, kept: list[Thing
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("stat = OPEN", "there is no field stat; there are name, state, size, end_time, big"),
+        ("stat = OPEN", "there is no field stat; there are name, state, size, end_time"),
         ("state = HALF", "state is one of OPEN, SHUT"),
         ("state > OPEN", "after state stands one of = !="),
         ("state OPEN", "ends in the middle"),
@@ -108,7 +106,6 @@ def test_database_and_watch_agree(database: sqlite3.Connection, kept: list[Thing
         ("size = ٣", "size is a whole number"),
         ("end_time > yesterday", "end_time is a time with its zone"),
         ("end_time > 2026-11-01T00:00:00", "end_time is a time with its zone"),
-        ("big = yes", "big is true or false"),
         ("(state = OPEN)", "at character 1 stands"),
         ('name = "open', "at character 8 stands"),
         ("size = 1; DROP TABLE things", "joined by AND"),

@@ -52,12 +52,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _flag(text: str) -> int:
-    if text not in {"true", "false"}:
-        raise WordInvalidError("true or false")
-    return int(text == "true")
-
-
 def text(column: str, get: Callable[[R], str | None] | None = None, *, ordered_by: bool = False) -> Field[R]:
     """Return a field of words, in the order of their code points."""
     return Field(column, _word, get or _attribute(column), COMPARISON, ordered_by)
@@ -77,11 +71,6 @@ def time(column: str, *, ordered_by: bool = False) -> Field[Any]:
 def count(column: str, *, ordered_by: bool = False) -> Field[Any]:
     """Return a field that holds a whole number."""
     return Field(column, _count, _attribute(column), COMPARISON, ordered_by)
-
-
-def flag(column: str, get: Callable[[R], bool]) -> Field[R]:
-    """Return a field that is true or false."""
-    return Field(column, _flag, lambda record: int(get(record)))
 
 
 def choice(column: str, names: Iterable[str] | Mapping[str, SqlValue]) -> Field[Any]:

@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 from quell.device.v1 import agent_service_pb2, agent_service_pb2_grpc
 
-from quell_device.api.context import Context
 from quell_device.application.enrolment import Enrolment
 from quell_device.application.gateway import Gateway
 from quell_runtime.errors import NotServedError
@@ -21,27 +20,23 @@ class AgentServicer(agent_service_pb2_grpc.AgentServiceServicer):
         self._gateway = gateway
 
     async def Enrol(  # noqa: N802, D102 - the contract's
-        self, request: agent_service_pb2.EnrolRequest, context: Context
+        self, request: agent_service_pb2.EnrolRequest, _context: object
     ) -> agent_service_pb2.EnrolResponse:
-        del context
         return await self._enrolment.enrol(request)
 
     async def RenewCertificate(  # noqa: N802, D102
-        self, request: agent_service_pb2.RenewCertificateRequest, context: Context
+        self, request: agent_service_pb2.RenewCertificateRequest, _context: object
     ) -> agent_service_pb2.RenewCertificateResponse:
-        del context
         return await self._enrolment.renew(caller().name, request.csr)
 
     async def Connect(  # noqa: N802, D102
-        self, request_iterator: AsyncIterator[agent_service_pb2.ConnectRequest], context: Context
+        self, request_iterator: AsyncIterator[agent_service_pb2.ConnectRequest], _context: object
     ) -> AsyncGenerator[agent_service_pb2.ConnectResponse, None]:
-        del context
         async with aclosing(self._gateway.connect(caller().name, request_iterator)) as responses:
             async for response in responses:
                 yield response
 
     def UploadArtifact(  # noqa: N802, D102
-        self, request_iterator: AsyncIterator[agent_service_pb2.UploadArtifactRequest], context: Context
+        self, _request_iterator: AsyncIterator[agent_service_pb2.UploadArtifactRequest], _context: object
     ) -> AsyncIterator[agent_service_pb2.UploadArtifactResponse]:
-        del request_iterator, context
         raise NotServedError("artifacts are in the contract, and not served by this version yet")

@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc
 
-from quell_device.api.context import Context
 from quell_device.application.gateway import Gateway
 
 
@@ -17,9 +16,8 @@ class ExecutorServicer(executor_service_pb2_grpc.ExecutorServiceServicer):
         self._gateway = gateway
 
     async def Work(  # noqa: N802, D102 - the contract's
-        self, request_iterator: AsyncIterator[executor_service_pb2.WorkRequest], context: Context
+        self, request_iterator: AsyncIterator[executor_service_pb2.WorkRequest], _context: object
     ) -> AsyncGenerator[executor_service_pb2.WorkResponse, None]:
-        del context
         async with aclosing(self._gateway.work(request_iterator)) as responses:
             async for response in responses:
                 yield response

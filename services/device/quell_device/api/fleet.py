@@ -6,7 +6,6 @@ from datetime import timedelta
 from quell.device.v1 import device_pb2, fleet_service_pb2, fleet_service_pb2_grpc
 from quell.executor.v1 import target_report_pb2
 
-from quell_device.api.context import Context
 from quell_device.application.enrolment import Enrolment
 from quell_device.application.registry import Registry
 from quell_device.domain.records import DeviceRecord, DeviceState
@@ -44,9 +43,8 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         self._rng = rng
 
     async def ListDevices(  # noqa: N802, D102 - the contract's
-        self, request: fleet_service_pb2.ListDevicesRequest, context: Context
+        self, request: fleet_service_pb2.ListDevicesRequest, _context: object
     ) -> fleet_service_pb2.ListDevicesResponse:
-        del context
         wanted = filters.parse(request.filter, FIELDS)
         listing = Listing(DEVICES, wanted, order_of(request.order_by, FIELDS, "name", NAME))
         found, token = await listing.page(self._registry.store, size_of(request.page_size, PAGE), request.page_token)
@@ -56,24 +54,21 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         )
 
     async def GetDevice(  # noqa: N802, D102
-        self, request: fleet_service_pb2.GetDeviceRequest, context: Context
+        self, request: fleet_service_pb2.GetDeviceRequest, _context: object
     ) -> fleet_service_pb2.GetDeviceResponse:
-        del context
         found = await self._registry.get(request.name.removeprefix("devices/"))
         return fleet_service_pb2.GetDeviceResponse(device=_shown(found))
 
     async def CreateEnrolmentToken(  # noqa: N802, D102
-        self, request: fleet_service_pb2.CreateEnrolmentTokenRequest, context: Context
+        self, request: fleet_service_pb2.CreateEnrolmentTokenRequest, _context: object
     ) -> fleet_service_pb2.CreateEnrolmentTokenResponse:
-        del context
         valid = request.valid.ToTimedelta() if request.HasField("valid") else VALID
         token, kept = await self._enrolment.new_token(self._rng, request.tags, valid)
         return fleet_service_pb2.CreateEnrolmentTokenResponse(token=token, expire_time=stamp(kept.expire_time))
 
     async def BanDevice(  # noqa: N802, D102
-        self, request: fleet_service_pb2.BanDeviceRequest, context: Context
+        self, request: fleet_service_pb2.BanDeviceRequest, _context: object
     ) -> fleet_service_pb2.BanDeviceResponse:
-        del context
         who = person()
         why = f"{who.name if who else 'nobody'}: {request.comment}"
         return fleet_service_pb2.BanDeviceResponse(

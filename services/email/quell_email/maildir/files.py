@@ -1,7 +1,6 @@
 """File work by descriptors of directories, so that a link put in the way leads nowhere."""
 
 import ctypes
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,8 +71,3 @@ def write_durably(name: str, content: bytes, within: int) -> None:
     finally:
         os.close(found)
     os.rename(fresh, name, src_dir_fd=within, dst_dir_fd=within)
-
-
-def is_gone(error: OSError) -> bool:
-    """Tell whether the error says that somebody else was faster."""
-    return error.errno in {errno.ENOENT, errno.ESTALE}
