@@ -199,6 +199,31 @@ def test_what_happens_to_an_effect_later_is_reported(play: Callable[..., None]) 
     play(story)
 
 
+def test_what_an_undo_left_in_force_is_still_reported(play: Callable[..., None]) -> None:
+    """The register shows it by the newest probe, until nothing of it is left."""
+
+    async def story(bench: Bench) -> None:
+        record = await sent(bench)
+        bench.email.send_receipts(receipt(bench, record))
+        await bench.settle()
+        undo = await bench.undo(record.name)
+        await bench.settle()
+        bench.email.send_receipts(receipt(bench, await bench.action(undo.name), PARTLY))
+        await bench.settle(60)
+        for effect in (PARTLY, NOT):
+            at = bench.clock.now()
+            told = effect_report_pb2.EffectReport(
+                id=bench.uuid(), action=record.name, event=DRIFTED, effect=effect, time=stamp(at)
+            )
+            bench.email.send_effect(told)
+            await bench.settle(60)
+            assert [(one.state, one.probe_time) for one in await bench.store.select(EFFECTS)] == (
+                [(PARTLY, at)] if effect == PARTLY else []
+            )
+
+    play(story)
+
+
 def test_items_are_kept_before_their_receipt_and_held_against_it(play: Callable[..., None]) -> None:
     """Chunks that are not those of the receipt are said to be so; the receipt counts all the same."""
 

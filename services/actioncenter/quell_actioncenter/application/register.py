@@ -70,7 +70,8 @@ def take_report(book: Book, record: ActionRecord, report: effect_report_pb2.Effe
     if report.id == record.effect_report or (record.effect_time and when(report.time) < record.effect_time):
         return
     record = replace(record, effect_time=when(report.time), effect_report=report.id)
-    if not keeps(record):
+    if known is None and not keeps(record):
+        # Taken back or over; but what an undo has left in force is still looked at.
         shown = False
     elif report.effect not in SHOWN:
         shown = known is not None
