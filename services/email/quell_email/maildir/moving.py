@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -124,9 +124,8 @@ def _way(top: int, kept: Kept) -> Way:
         raise _HinderedError("RECORD_LOST")
     if not kept.as_taken():
         raise _HinderedError("MESSAGE_CHANGED")
-    folder, _, part = place.directory.rpartition("/")
     try:
-        with directory(folder or ".", top) as handle, directory(part, handle) as shelf:
+        with _shelf(top, place.directory) as (handle, shelf):
             name = _name_now(handle, place)
             with suppress(FileNotFoundError):
                 os.stat(name, dir_fd=shelf, follow_symlinks=False)
@@ -134,6 +133,14 @@ def _way(top: int, kept: Kept) -> Way:
     except (FileNotFoundError, NotADirectoryError):
         raise _HinderedError("FOLDER_GONE") from None
     return kept, place, name
+
+
+@contextmanager
+def _shelf(top: int, path: str) -> Iterator[tuple[int, int]]:
+    """Open a folder and its `cur` or `new`, step by step: its user may put a link in the way of either."""
+    folder, _, part = path.rpartition("/")
+    with directory(folder or ".", top) as handle, directory(part, handle) as shelf:
+        yield handle, shelf
 
 
 def _name_now(folder: int, place: Place) -> str:
@@ -147,7 +154,7 @@ def _name_now(folder: int, place: Place) -> str:
 
 
 def _return(hold: Hold, top: int, path: str, returning: list[tuple[Kept, str]], point: Point) -> None:
-    with suppress(FileNotFoundError), directory(path, top) as shelf:
+    with suppress(FileNotFoundError, NotADirectoryError), _shelf(top, path) as (_, shelf):
         for kept, name in returning:
             try:
                 move(hold.handle, kept.file.name, shelf, name)
