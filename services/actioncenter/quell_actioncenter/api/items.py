@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from quell.remediation.v1.item_pb2 import ItemOutcome, ItemOutcomes
 
 from quell_actioncenter.api import resources
+from quell_actioncenter.domain.records import OUTCOMES, PLANNED
 from quell_actioncenter.store.tables import ITEM_CHUNKS
 from quell_runtime.listing.filters import parse
 from quell_runtime.listing.paging import PageTokenInvalidError, bound, decode, encode
@@ -27,8 +28,8 @@ async def page(store: Store, action: str, text: str, size: int, token: str) -> t
 
     """
     wanted = parse(text, resources.ITEM)
-    outcomes = await store.select(ITEM_CHUNKS, "WHERE action = ? AND phase = 1 LIMIT 1", (action,))
-    phase = int(bool(outcomes))
+    outcomes = await store.select(ITEM_CHUNKS, "WHERE action = ? AND phase = ? LIMIT 1", (action, OUTCOMES))
+    phase = OUTCOMES if outcomes else PLANNED
     binding = bound(action, phase, text)
     found: list[tuple[Place, ItemOutcome]] = []
     async for place, item in _after(store, action, phase, _read(token, binding)):

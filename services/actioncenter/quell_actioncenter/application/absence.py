@@ -6,8 +6,7 @@ import structlog
 from quell.executor.v1 import target_report_pb2
 
 from quell_actioncenter.application import register
-from quell_actioncenter.application.book import Book, Note
-from quell_actioncenter.application.claims import CENTER
+from quell_actioncenter.application.book import CENTER, Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.ending import lose
 from quell_actioncenter.domain.lifecycle import LIVE, Event, State

@@ -17,7 +17,7 @@ from quell_actioncenter.application.knowledge import GONE
 from quell_actioncenter.application.undoing import can_undo, propose_undo
 from quell_actioncenter.domain import receipts
 from quell_actioncenter.domain.lifecycle import ENDED, Event, State
-from quell_actioncenter.domain.records import ActionRecord
+from quell_actioncenter.domain.records import OUTCOMES, ActionRecord, chunk_name
 from quell_actioncenter.signing.proofs import opened
 from quell_actioncenter.store.tables import ACTIONS, ITEM_CHUNKS, TARGETS
 from quell_runtime.kinds import kinds
@@ -30,8 +30,6 @@ TAKEN_BACK = (
     outcome_pb2.EFFECT_STATE_TARGET_GONE,
 )
 """What the world is found to be after an undo that has nothing left to do."""
-OUTCOMES = 1
-"""`ItemChunkRecord.phase` of what came of items."""
 MOST_CHUNKS = 4000
 """Of the items of one action: two million."""
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,11 +47,6 @@ class Executor:
     def fingerprint(self) -> bytes:
         """SHA-256 of the key, as warrants name it."""
         return key_id_of(self.identity_key)
-
-
-def chunk_name(action: str, phase: int, index: int) -> str:
-    """Return the name of a chunk of items."""
-    return f"{action}/{phase}/{index:06}"
 
 
 def key_of(book: Book, plane: str, device: str, executor: Executor) -> bytes | None:

@@ -10,7 +10,7 @@ from quell.remediation.v1 import remediation_pb2
 
 from quell_actioncenter.application.book import Book, Go, Note
 from quell_actioncenter.domain import budgets, canonical
-from quell_actioncenter.domain.decision import Decision
+from quell_actioncenter.domain.decision import Decision, acting_kind
 from quell_actioncenter.domain.lifecycle import Event, State
 from quell_actioncenter.domain.policy_document import Policy
 from quell_actioncenter.domain.records import ActionRecord, BudgetRecord
@@ -18,8 +18,6 @@ from quell_actioncenter.store.tables import BUDGETS
 from quell_runtime.kinds import Kind, device_of, kind_of, order_of
 from quell_runtime.seams import micros, stamp
 
-POLICY = "policy"
-"""Who acts where the policy does."""
 TARGET_LENGTH = 500
 
 
@@ -134,7 +132,7 @@ def _unborn(book: Book, birth: Birth, kind: Kind) -> ActionRecord:
         name=birth.name,
         action=action,
         state=int(State.NONE),
-        kind=kind.name,
+        kind=acting_kind(kind, undo=bool(birth.undo_of)).name,
         plane=kind.plane,
         device=device_of(birth.remediation),
         target=target_of(birth.remediation),

@@ -24,6 +24,8 @@ from quell_runtime.seams import micros, stamp, when
 from quell_runtime.store import Table, View
 
 Edit = Callable[[action_pb2.Action], object]
+POLICY, CENTER = "policy", "center"
+"""Who acts where the policy does, or the Action Center itself."""
 SEQUENCE = "sequence"
 OVERTAKES, CHANGES, ONLY_READS = 0, 1, 2
 """Places in the queues, as `OutboxRecord.order` has them."""
@@ -92,7 +94,7 @@ class Book:
 
     def let(self, record: ActionRecord, event: Event, note: Note, go: Go, edit: Edit = unchanged) -> ActionRecord:
         """Make an action QUEUED: decided, numbered, and with its time to begin."""
-        sequence = self._draw()
+        sequence = self.draw(SEQUENCE)
 
         def edited(action: action_pb2.Action) -> None:
             edit(action)
@@ -111,10 +113,11 @@ class Book:
             ends.append(when(preview_pb2.Preview.FromString(record.preview).expire_time))
         return min(ends)
 
-    def _draw(self) -> int:
-        last = self.view.get(COUNTERS, SEQUENCE)
+    def draw(self, counter: str) -> int:
+        """Return the next of a number that only grows, after a restore from backup too: it is never behind the time."""
+        last = self.view.get(COUNTERS, counter)
         drawn = max(last.value + 1 if last else 1, micros(self.now))
-        self.view.put(COUNTERS, CounterRecord(SEQUENCE, drawn))
+        self.view.put(COUNTERS, CounterRecord(counter, drawn))
         return drawn
 
     def _write(self, record: ActionRecord, state: State, event: str, note: Note, edit: Edit) -> ActionRecord:
@@ -176,7 +179,7 @@ class Book:
             other = self.action(name)
             if other is None or name == decided.name or State(other.state) not in UNDECIDED:
                 continue
-            self.superseded(other, Event.EQUAL_DECIDED, Note("policy", "An equal action was decided."), decided.name)
+            self.superseded(other, Event.EQUAL_DECIDED, Note(POLICY, "An equal action was decided."), decided.name)
 
     def superseded(
         self, record: ActionRecord, event: Event, note: Note, by: str, edit: Edit = unchanged

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from quell.actioncenter.v1 import action_pb2
 
 from quell_actioncenter.application.actions import Actions
-from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.controls import Controls
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.dispatch import Dispatcher
@@ -18,10 +17,10 @@ from quell_actioncenter.application.rereading import Rereading
 from quell_actioncenter.application.setting import ExecutorSetting, House, Settings
 from quell_actioncenter.application.shown import shown
 from quell_actioncenter.application.timer import Timer
-from quell_actioncenter.domain.records import ActionRecord, CounterRecord
+from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.signing.seals import Seals
 from quell_actioncenter.store.tables import COUNTERS
-from quell_runtime.seams import Clock, Point, Rng, micros, nowhere
+from quell_runtime.seams import Clock, Point, Rng, nowhere
 from quell_runtime.store import Store
 
 __all__ = ["Center", "ExecutorSetting", "Settings"]
@@ -36,18 +35,17 @@ class Center:
     def __init__(self, store: Store, clock: Clock, rng: Rng, settings: Settings, *, point: Point = nowhere) -> None:
         """Wire it; nothing runs yet."""
         self._desk = Desk(store, clock, rng)
-        self._seals = Seals(settings.seal_key, settings.key_set)
-        self._deployment = settings.deployment
+        self._seals = Seals(settings.seal_key, settings.key_set, settings.deployment)
         self._dispatchers: dict[str, Dispatcher] = {}
         plans = Plans(rng, self._dispatchers)
-        self._house = House(settings.deployment, self._seals, plans, point=point)
+        self._house = House(self._seals, plans, point=point)
         for executor in settings.executors:
             self._dispatchers[executor.plane] = Dispatcher(self._desk, self._house, executor)
         self._newcomers = Newcomers(self._desk, plans)
         self._tasks: list[asyncio.Task[None]] = []
         self.investigations = Investigations(self._desk)
         self.actions = Actions(self._desk, plans)
-        self.controls = Controls(self._desk, self._seals, settings.deployment)
+        self.controls = Controls(self._desk, self._seals)
         self.policies = Policies(self._desk)
 
     async def start(self, policy: str | None = None) -> None:
@@ -58,10 +56,10 @@ class Center:
             PolicyInvalidError: The policy has mistakes.
 
         """
-        self._seals.check(self._deployment, self._desk.clock.now())
+        self._seals.check(self._desk.clock.now())
         await self.policies.load(policy)
         await self.controls.reseal()
-        self._house.start = await self._desk.decide(_draw_start, [(COUNTERS, START)])
+        self._house.start = await self._desk.decide(lambda book: book.draw(START), [(COUNTERS, START)])
         runs = [Timer(self._desk).run(), Rereading(self._desk).run(), self._newcomers.run()]
         runs += [dispatcher.run() for dispatcher in self._dispatchers.values()]
         self._tasks = [asyncio.create_task(run) for run in runs]
@@ -85,10 +83,3 @@ class Center:
     def connected(self) -> Mapping[str, bool]:
         """Return of each configured plane whether its executor has a stream now."""
         return {plane: dispatcher.connected for plane, dispatcher in self._dispatchers.items()}
-
-
-def _draw_start(book: Book) -> int:
-    last = book.view.get(COUNTERS, START)
-    drawn = max(last.value + 1 if last else 1, micros(book.now))
-    book.view.put(COUNTERS, CounterRecord(START, drawn))
-    return drawn

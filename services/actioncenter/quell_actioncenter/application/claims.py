@@ -10,7 +10,7 @@ from quell.warrant.v1 import preview_pb2, warrant_pb2
 
 from quell_actioncenter.application.answers import Executor
 from quell_actioncenter.application.births import InForce
-from quell_actioncenter.application.book import CHANGES, Book, Note
+from quell_actioncenter.application.book import CENTER, CHANGES, Book, Note
 from quell_actioncenter.domain.lifecycle import DECIDED, Event, State
 from quell_actioncenter.domain.records import ActionRecord, OutboxRecord
 from quell_actioncenter.signing.seals import Seals
@@ -20,8 +20,6 @@ from quell_runtime.seams import stamp, when
 
 FREEZE = "freeze"
 """Key of the one freeze."""
-CENTER = "center"
-"""Who acts where the Action Center itself does."""
 
 
 def frozen(status: control_service_pb2.FreezeStatus | None, row: OutboxRecord) -> bool:
@@ -35,7 +33,6 @@ def frozen(status: control_service_pb2.FreezeStatus | None, row: OutboxRecord) -
 class Claims:
     """Claims for one executor."""
 
-    deployment: str
     seals: Seals
     executor: Executor
 
@@ -77,7 +74,7 @@ class Claims:
             most = preview_pb2.Preview.FromString(record.preview).max_items
         return warrant_pb2.Warrant(
             action=action.name,
-            deployment=self.deployment,
+            deployment=self.seals.deployment,
             executor_key=self.executor.fingerprint,
             target_key=key_id_of(target.identity_key) if target else b"",
             sequence=action.sequence,

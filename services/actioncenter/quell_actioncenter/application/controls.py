@@ -34,11 +34,10 @@ LIFTERS = 2
 class Controls:
     """The use cases of `ControlService`."""
 
-    def __init__(self, desk: Desk, seals: Seals, deployment: str) -> None:
+    def __init__(self, desk: Desk, seals: Seals) -> None:
         """Decide at this desk, and seal freezes with these."""
         self._desk = desk
         self._seals = seals
-        self._deployment = deployment
 
     async def freeze(
         self, request: control_service_pb2.FreezeRequest, actor: Actor
@@ -111,7 +110,7 @@ class Controls:
         status.frozen = scope is not None
         status.kinds.extend(sorted(scope or ()))
         freeze = freeze_pb2.Freeze(
-            deployment=self._deployment,
+            deployment=self._seals.deployment,
             epoch=status.epoch,
             frozen=status.frozen,
             kinds=status.kinds,

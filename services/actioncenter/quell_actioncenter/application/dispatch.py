@@ -117,14 +117,14 @@ class Dispatcher:
     async def _converse(self, link: Link) -> None:
         """Greet, then send and receive at once until either ends."""
         hello = executor_service_pb2.CenterHello(
-            versions=[VERSION], deployment=self._house.deployment, start=self._house.start
+            versions=[VERSION], deployment=self._house.seals.deployment, start=self._house.start
         )
         await link.send(WorkRequest(hello=hello))
         received = aiter(link.received())
         executor = await self._greeted(received)
         await self._fill()
         tasks = {
-            asyncio.create_task(self._send(link, Claims(self._house.deployment, self._house.seals, executor))),
+            asyncio.create_task(self._send(link, Claims(self._house.seals, executor))),
             asyncio.create_task(self._receive(received, Reports(self._desk, executor))),
         }
         try:

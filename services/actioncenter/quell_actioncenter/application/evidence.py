@@ -10,8 +10,8 @@ from quell.actioncenter.v1 import action_pb2, investigation_pb2
 from quell.remediation.v1 import evidence_pb2, verdict_pb2
 
 from quell_actioncenter.application import births, deltas, knowledge
-from quell_actioncenter.application.births import POLICY, Birth, InForce
-from quell_actioncenter.application.book import Book, Note, touched
+from quell_actioncenter.application.births import Birth, InForce
+from quell_actioncenter.application.book import POLICY, Book, Note, touched
 from quell_actioncenter.application.desk import Place
 from quell_actioncenter.application.undoing import can_undo, propose_undo
 from quell_actioncenter.domain import policy, targets

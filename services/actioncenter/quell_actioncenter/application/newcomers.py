@@ -13,8 +13,7 @@ import structlog
 
 from quell_actioncenter.application import births, deltas
 from quell_actioncenter.application.births import Birth
-from quell_actioncenter.application.book import Book, Note
-from quell_actioncenter.application.claims import CENTER
+from quell_actioncenter.application.book import CENTER, Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.plans import Plan, Plans
 from quell_actioncenter.application.previews import Previews, Subject

@@ -12,7 +12,6 @@ from quell.warrant.v1 import preview_pb2
 
 from quell_actioncenter.application import deltas, knowledge
 from quell_actioncenter.application.actor import Actor
-from quell_actioncenter.application.answers import chunk_name
 from quell_actioncenter.application.asking import known
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
@@ -22,14 +21,12 @@ from quell_actioncenter.domain import by_hand, guards
 from quell_actioncenter.domain.decision import Decision
 from quell_actioncenter.domain.errors import ExecutorAwayError
 from quell_actioncenter.domain.lifecycle import Event, State
-from quell_actioncenter.domain.records import ActionRecord, ItemChunkRecord
+from quell_actioncenter.domain.records import PLANNED, ActionRecord, ItemChunkRecord, chunk_name
 from quell_actioncenter.store.tables import ITEM_CHUNKS, TARGETS
 from quell_runtime.kinds import device_of, is_cluster, kind_of
 from quell_runtime.sealing import key_id_of
 from quell_runtime.seams import stamp, when
 
-PLANNED = 0
-"""`ItemChunkRecord.phase` of what a preview found."""
 CHUNK = 250
 SHOWN_ITEMS = 100
 NOT_SEEN = Plan((), plan_pb2.PlanSummary(basis=preview_pb2.BASIS_NOT_SEEN))

@@ -9,12 +9,12 @@ from quell.executor.v1 import executor_service_pb2, progress_pb2, target_report_
 from quell.warrant.v1 import effect_report_pb2, receipt_pb2, seal_pb2
 
 from quell_actioncenter.application import answers, history, register
-from quell_actioncenter.application.answers import MOST_CHUNKS, OUTCOMES, Executor, chunk_name
+from quell_actioncenter.application.answers import MOST_CHUNKS, Executor
 from quell_actioncenter.application.book import Book, Note, touched
 from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.application.knowledge import GONE
 from quell_actioncenter.domain.lifecycle import Event, State, WrongStateError
-from quell_actioncenter.domain.records import HostRecord, ItemChunkRecord, TargetRecord
+from quell_actioncenter.domain.records import OUTCOMES, HostRecord, ItemChunkRecord, TargetRecord, chunk_name
 from quell_actioncenter.signing.proofs import enrolled, opened
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS, HOSTS, ITEM_CHUNKS, TARGETS
 from quell_runtime.kinds import device_of, kind_of

@@ -35,7 +35,6 @@ class Settings:
 class House:
     """What conversations share. `start` is the number of this start, `progress` how far executors are, by action."""
 
-    deployment: str
     seals: Seals
     plans: Plans
     start: int = 0

@@ -7,8 +7,7 @@ from typing import Any
 
 import structlog
 
-from quell_actioncenter.application.book import Book, Note
-from quell_actioncenter.application.claims import CENTER
+from quell_actioncenter.application.book import CENTER, Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.domain.lifecycle import DECIDED, UNDECIDED, Event, State
 from quell_actioncenter.domain.records import ActionRecord

@@ -7,8 +7,8 @@ from quell.actioncenter.v1 import action_pb2
 from quell.remediation.v1 import outcome_pb2
 
 from quell_actioncenter.application import births
-from quell_actioncenter.application.births import POLICY, Birth, InForce
-from quell_actioncenter.application.book import Book, Note
+from quell_actioncenter.application.births import Birth, InForce
+from quell_actioncenter.application.book import POLICY, Book, Note
 from quell_actioncenter.domain import decision
 from quell_actioncenter.domain.decision import Decision
 from quell_actioncenter.domain.errors import ActionNotUndoableError, NotTheNewestError, UndoOpenError

@@ -20,6 +20,7 @@ class ActionRecord:
     state: int
     """`ActionState`."""
     kind: str
+    """Of an undo, the inverse of what is undone: it counts for rights, freeze, queues and filters."""
     plane: str
     device: str
     """`devices/{device}`; empty for other planes."""
@@ -163,15 +164,23 @@ class RequestRecord:
     """Digest of what was asked for under the id."""
 
 
+PLANNED, OUTCOMES = 0, 1
+"""Phases of items: as the last preview found them, and what came of each."""
+
+
+def chunk_name(action: str, phase: int, index: int) -> str:
+    """Return the name of a chunk of an action's items; in the order of names, chunks are in the executor's."""
+    return f"{action}/{phase}/{index:06}"
+
+
 @dataclass(frozen=True, slots=True)
 class ItemChunkRecord:
-    """Some items of an action in the executor's order: PLANNED ones of its last preview, or what came of each."""
+    """Some items of an action, in the executor's order. `name` is its `chunk_name`."""
 
     name: str
-    """`{action}/{phase}/{index, six digits}`."""
     action: str
     phase: int
-    """0: planned; 1: outcomes."""
+    """PLANNED or OUTCOMES."""
     index: int
     body: bytes
     """A serialized `ItemOutcomes`."""

@@ -21,14 +21,15 @@ class KeyNotInForceError(StateError):
 
 
 class Seals:
-    """Seals with the centre's key. `key_set` is handed to every executor, which checks it by the root key."""
+    """Seals for a deployment by the centre's key. `key_set` goes to every executor, which checks it by the root key."""
 
-    def __init__(self, key: SealKey, key_set: seal_pb2.Sealed) -> None:
+    def __init__(self, key: SealKey, key_set: seal_pb2.Sealed, deployment: str) -> None:
         """Keep the key."""
         self._key = key
         self.key_set = key_set
+        self.deployment = deployment
 
-    def check(self, deployment: str, now: datetime) -> None:
+    def check(self, now: datetime) -> None:
         """See that executors would believe us; at start, so that nobody approves what nobody would do.
 
         Raises:
@@ -39,8 +40,8 @@ class Seals:
             keys = key_set_pb2.KeySet.FromString(self.key_set.body)
         except DecodeError:
             raise KeyNotInForceError("the key set can't be read") from None
-        if keys.deployment != deployment:
-            raise KeyNotInForceError(f"the key set is for the deployment {keys.deployment}, not {deployment}")
+        if keys.deployment != self.deployment:
+            raise KeyNotInForceError(f"the key set is for the deployment {keys.deployment}, not {self.deployment}")
         if not any(self._is_ours(key, now) for key in keys.keys):
             raise KeyNotInForceError("the key set does not list the seal key as valid now: have a new one sealed")
 
