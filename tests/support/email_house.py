@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from deployment import Deployment
+from house import free_ports
 from kit_house import DEPLOYMENT, IDENTITY, ROOT, Center, FakeClock, key_set, sealed
 from mail_tree import MailTree
 from quell_runtime import pki
@@ -92,7 +92,8 @@ class EmailHouse:
         self.deployment = deployment
         self.tree = tree
         self.center = Center(RealTime())
-        self.port, self.click_port = _free_ports()
+        self.port = free_ports(2)
+        self.click_port = self.port + 1
         identity = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
         pki.save_private(folder / "identity.pem", pki.key_pem(identity))
         (folder / "link.key").write_bytes(LINK_KEY)
@@ -158,8 +159,3 @@ class EmailHouse:
             await found.until(lambda: self.center.hellos)
             yield found
             call.cancel()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]

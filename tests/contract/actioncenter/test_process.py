@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from quell.actioncenter.v1 import policy_service_pb2, policy_service_pb2_grpc
 
 from deployment import Deployment, deployment
+from house import free_ports
 from quell_runtime import key_sets, pki
 from quell_runtime.sealing import SealKey
 
@@ -24,21 +25,13 @@ ROOT = SealKey(bytes(range(32)))
 START_S = 30.0
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Setting:
     """A configuration in a folder of its own, which a test may spoil."""
 
     def __init__(self, deployment: Deployment, folder: Path) -> None:
         """Lay out what is right."""
         self.folder = folder
-        self.port = free_port()
+        self.port = free_ports(1)
         api = deployment.listener("actioncenter")
         self.top: dict[str, object] = {
             "deployment": deployment.name,
@@ -130,7 +123,7 @@ async def test_a_second_process_on_the_same_data_is_refused(setting: Setting) ->
     """Whoever comes second learns why, and changes nothing."""
     config = setting.write()
     async with running(config):
-        setting.port = free_port()
+        setting.port = free_ports(1)
         code, said = await outcome(setting.write())
     assert (code, len(said.splitlines())) == (2, 1), said
     assert f"another process works on {setting.folder / 'data'}" in said

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,23 +13,16 @@ from quell.device.v1 import fleet_service_pb2, fleet_service_pb2_grpc
 
 from deployment import Deployment
 from device_house import ROOT
+from house import free_ports
 from quell_runtime import pki
 
 START_S = 60.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def written(deployment: Deployment, folder: Path, **more: str) -> tuple[Path, int]:
     """Write a configuration; return it and the port of the API."""
-    api, agents, enrolment = free_ports(3)
+    api = free_ports(3)
+    agents, enrolment = api + 1, api + 2
     listener = deployment.listener("device")
     if not (folder / "identity.key").exists():
         pki.new_seal_key(folder / "identity.key")

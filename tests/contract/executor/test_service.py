@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 import hosts_executor
 from deployment import Deployment, make
+from house import free_ports
 from kit_house import DEPLOYMENT, IDENTITY, ROOT, Center, FakeClock, House, key_set, sealed
 from kit_world import content, quarantine
 from quell_executor.service import GrpcTransport
@@ -56,8 +56,7 @@ class Process:
         self.hosts = folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n")
         pki.save_private(folder / "identity.pem", _identity_pem())
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         api = deployment.credentials("email")
         self.config = folder / "hosts.toml"
         self.config.write_text(

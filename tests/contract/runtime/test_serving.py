@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from quell.email.v1 import url_service_pb2, url_service_pb2_grpc
 
 from deployment import Deployment
+from house import free_ports
 from quell_runtime import addresses
 from quell_runtime.config import Loopback, Settings
 from quell_runtime.errors import PortTakenError
@@ -21,15 +22,14 @@ from urls import SECRET, Urls
 @pytest.fixture
 def settings(deployment: Deployment) -> Settings:
     """Return a configuration with everything in it, on ports that were free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        admin, metrics = one.getsockname()[1], other.getsockname()[1]
+    admin = free_ports(2)
     return Settings(
         deployment=deployment.name,
         data=deployment.folder,
         people=deployment.people,
         api=deployment.listener("email"),
         admin=Loopback(listen=addresses.parse(f"127.0.0.1:{admin}")),
-        metrics=Loopback(listen=addresses.parse(f"127.0.0.1:{metrics}")),
+        metrics=Loopback(listen=addresses.parse(f"127.0.0.1:{admin + 1}")),
         drain_s=0,
     )
 

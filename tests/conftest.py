@@ -1,0 +1,18 @@
+"""A skipped test is counted and says why. Where everything has to be there, with CI=true, it has failed."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+COMPLETE = os.environ.get("CI") == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure with the skip's reason."""
+    report = yield
+    if COMPLETE and report.skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{why}; with CI=true nothing may be skipped"
+    return report
