@@ -39,6 +39,7 @@ def test_a_url_is_approved_blocked_and_unblocked(play: Callable[..., None]) -> N
         assert await bench.states() == ["SUCCEEDED", "SUCCEEDED"]
         done = await bench.action(pending.name)
         assert done.action.undone_by == undo.name
+        assert (done.kind, (await bench.action(undo.name)).kind) == ("block_url", "unblock_url")
         assert not await bench.store.select(EFFECTS)
         assert bench.email.warrants[1].undo_of == pending.name
         assert bench.email.warrants[1].sequence > bench.email.warrants[0].sequence
