@@ -5,6 +5,7 @@ from quell.warrant.v1 import freeze_pb2, key_set_pb2, seal_pb2
 
 from quell_device.application.registry import Registry
 from quell_device.domain.records import WordRecord
+from quell_executor.authority import FREEZE, open_by_center
 from quell_executor.transport import CenterOutdatedError, DeploymentMismatchError, ProtocolUnsupportedError
 from quell_runtime.sealing import key_id_of, open_seal
 
@@ -56,8 +57,15 @@ class Center:
         await self._keep(WordRecord("key_set", key_set_pb2.KeySet.FromString(body).version, sealed))
 
     async def learn_freeze(self, sealed: seal_pb2.Sealed) -> None:
-        """Keep a sealed `Freeze` if it is the newest."""
-        await self._keep(WordRecord("freeze", freeze_pb2.Freeze.FromString(sealed.body).epoch, sealed))
+        """Keep a sealed `Freeze` if it is the newest.
+
+        Raises:
+            SealInvalidError: No key of the Action Center sealed it: kept, it would hide those that agents believe.
+
+        """
+        known = key_set_pb2.KeySet.FromString(self.key_set.body) if self.key_set else None
+        body = open_by_center(sealed, FREEZE, known)
+        await self._keep(WordRecord("freeze", freeze_pb2.Freeze.FromString(body).epoch, sealed))
 
     @property
     def key_set(self) -> seal_pb2.Sealed | None:

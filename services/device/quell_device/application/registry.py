@@ -163,11 +163,11 @@ class Registry:
         return await self.store.load(WORDS, name)
 
     async def keep_word(self, word: WordRecord) -> WordRecord:
-        """Keep a word if none with a higher number is kept, and return the one that is."""
+        """Keep a word if none with a higher number is kept, and return the one that is. The same may be sealed anew."""
 
         def decide(view: View) -> WordRecord:
             known = view.get(WORDS, word.name)
-            if known is not None and known.number >= word.number:
+            if known is not None and known.number > word.number:
                 return known
             view.put(WORDS, word)
             return word

@@ -15,6 +15,9 @@ MOST = 20_000
 """Actions that are remembered; the Action Center has fewer without a receipt."""
 
 
+UUID_LENGTH = 36
+
+
 class Routes:
     """Which device an action was handed to."""
 
@@ -64,12 +67,13 @@ def allowed(
 
 
 def ids_of(response: executor_service_pb2.WorkResponse) -> list[str]:
-    """Return the ids that the agent waits to hear are stored."""
-    return [
+    """Return the ids that the agent waits to hear are stored; other words than ids are not remembered for it."""
+    found = [
         *(chunk.id for chunk in response.items.chunks),
         *_ids(receipt_pb2.Receipt, response.receipts.receipts),
         *_ids(effect_report_pb2.EffectReport, response.effects.reports),
     ]
+    return [each for each in found if len(each) == UUID_LENGTH]
 
 
 def _ids(
