@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from quell.actioncenter.v1 import action_pb2, effect_pb2
 from quell.remediation.v1 import failure_pb2, outcome_pb2, remediation_pb2
 from quell.warrant.v1 import effect_report_pb2
@@ -53,13 +54,7 @@ def found(book: Book, record: ActionRecord, since: datetime | None = None) -> No
         gone(book, record.name)
         return
     began = when(outcome.start_time if outcome.HasField("start_time") else outcome.end_time)
-    known = book.view.get(EFFECTS, name_of(record.name))
-    effect = _copy(known) if known else effect_pb2.Effect(name=name_of(record.name))
-    effect.remediation.CopyFrom(record.action.remediation)
-    effect.action = record.name
-    effect.start_time.CopyFrom(known.effect.start_time if known else stamp(min(since or began, began)))
-    if record.action.HasField("revert_time"):
-        effect.revert_time.CopyFrom(record.action.revert_time)
+    effect = _of_action(book, record, stamp(min(since or began, began)))
     effect.item_count = outcome.items.done_items or outcome.items.total_items
     _put(book, effect, outcome.effect, when(outcome.end_time), record.action.failure)
 
@@ -78,11 +73,7 @@ def take_report(book: Book, record: ActionRecord, report: effect_report_pb2.Effe
         gone(book, record.name)
     else:
         shown = known is None or known.state != _normal(report.effect) or known.effect.failure != report.failure
-        effect = _copy(known) if known else effect_pb2.Effect(name=name_of(record.name), start_time=report.time)
-        effect.remediation.CopyFrom(record.action.remediation)
-        effect.action = record.name
-        if record.action.HasField("revert_time"):
-            effect.revert_time.CopyFrom(record.action.revert_time)
+        effect = _of_action(book, record, report.time)
         effect.last_event = report.event
         _put(book, effect, report.effect, when(report.time), report.failure)
     if not shown and report.event == effect_report_pb2.EFFECT_EVENT_PROBED:
@@ -105,19 +96,14 @@ def inherited(book: Book, report: effect_report_pb2.EffectReport) -> None:
     if report.effect not in SHOWN:
         book.view.drop(EFFECTS, name)
         return
-    known = book.view.get(EFFECTS, name)
-    effect = _copy(known) if known else effect_pb2.Effect(name=name, start_time=report.time)
-    effect.remediation.CopyFrom(report.inherited)
+    effect = _effect(book, name, report.inherited, report.time)
     effect.last_event = report.event
     _put(book, effect, report.effect, when(report.time), report.failure)
 
 
 def left(book: Book, undone: ActionRecord, undo: ActionRecord) -> None:
     """Show what an undo has left in force, and why."""
-    known = book.view.get(EFFECTS, name_of(undone.name))
-    effect = _copy(known) if known else effect_pb2.Effect(name=name_of(undone.name), start_time=stamp(book.now))
-    effect.remediation.CopyFrom(undone.action.remediation)
-    effect.action = undone.name
+    effect = _of_action(book, undone, stamp(book.now))
     at = when(undo.action.outcome.end_time)
     _put(book, effect, outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE, at, undo.action.failure)
 
@@ -155,9 +141,19 @@ def _put(
     book.view.put(EFFECTS, record)
 
 
-def _copy(known: EffectRecord) -> effect_pb2.Effect:
-    effect = effect_pb2.Effect()
-    effect.CopyFrom(known.effect)
+def _of_action(book: Book, record: ActionRecord, start: Timestamp) -> effect_pb2.Effect:
+    effect = _effect(book, name_of(record.name), record.action.remediation, start)
+    effect.action = record.name
+    if record.action.HasField("revert_time"):
+        effect.revert_time.CopyFrom(record.action.revert_time)
+    return effect
+
+
+def _effect(book: Book, name: str, remediation: remediation_pb2.Remediation, start: Timestamp) -> effect_pb2.Effect:
+    """Return an effect to be changed: as it stands in the register, or a new one that has begun then."""
+    effect = effect_pb2.Effect(name=name, remediation=remediation, start_time=start)
+    if known := book.view.get(EFFECTS, name):
+        effect.CopyFrom(known.effect)
     return effect
 
 
