@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
+from quell.actioncenter.v1 import action_service_pb2, investigation_pb2, investigation_service_pb2
 from quell.executor.v1 import target_report_pb2
 from quell.remediation.v1 import evidence_pb2
 
@@ -72,6 +72,28 @@ def test_the_undo_of_what_is_done_is_proposed_and_withdrawn(play: Callable[..., 
             await bench.approve(again.action, who)
         await bench.settle()
         assert bench.device.warrants[-1].undo_of == done.name
+
+    play(story)
+
+
+def test_what_people_took_back_stays_so_until_the_verdict_rises(play: Callable[..., None]) -> None:
+    """The same verdict sent again asks for nothing; so it is with what they rejected."""
+
+    async def story(bench: Bench) -> None:
+        await bench.submit(url(1, SUSPICIOUS), url(2, SUSPICIOUS), complete=False)
+        done, unwanted = await bench.actions()
+        await bench.approve(done.action)
+        await bench.settle()
+        await bench.undo(done.name)
+        rejected = action_service_pb2.RejectActionRequest(
+            name=unwanted.name, vote_id=bench.uuid(), comment="no", etag=unwanted.action.etag
+        )
+        await bench.center.actions.reject(rejected, BOB)
+        await add(bench, url(1, SUSPICIOUS, 1), url(2, SUSPICIOUS, 1))
+        assert sorted(await bench.states()) == ["REJECTED", "SUCCEEDED", "SUCCEEDED"]
+        await add(bench, url(1, revision=2), url(2, revision=2))
+        await add(bench, url(1, revision=3), url(2, revision=3))
+        assert (await bench.states()).count("PENDING_APPROVAL") == 2
 
     play(story)
 

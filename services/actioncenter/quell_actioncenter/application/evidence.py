@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from quell.actioncenter.v1 import action_pb2, investigation_pb2
@@ -28,7 +28,10 @@ DERIVED = uuid.UUID("5f7d4f0a-2b68-5b7e-9d3c-6c1f1f2d9a01")
 """Namespace of the ids of derived actions: the same evidence leads to the same ids, so nothing is derived twice."""
 MOST_EVIDENCE = 50
 """Evidence that an action names; where more led to it, it outlives the fall of one."""
-THREATS = (verdict_pb2.VERDICT_MALICIOUS, verdict_pb2.VERDICT_SUSPICIOUS)
+HARM: Mapping[int, int] = {verdict_pb2.VERDICT_SUSPICIOUS: 1, verdict_pb2.VERDICT_MALICIOUS: 2}
+"""The verdicts that are threats, by how bad they are."""
+UNWANTED = (State.REJECTED, State.EXPIRED, State.CANCELED)
+"""What was not let happen."""
 
 
 @dataclass(slots=True)
@@ -164,10 +167,12 @@ class Reading:
 
     def _follow(self, record: EvidenceRecord, found: tuple[Derived, ...] | Nothing, keys: tuple[str, ...]) -> None:
         """Do what evidence asks for now, and let go of what it asked for before."""
-        self._count(self._view.get(EVIDENCE, record.name), -1)
+        before = self._view.get(EVIDENCE, record.name)
+        self._count(before, -1)
+        risen = before is not None and HARM.get(record.verdict, 0) > HARM.get(before.verdict, 0)
         actions: list[str] = []
         for derived, key in zip(() if isinstance(found, Nothing) else found, keys, strict=True):
-            actions.append(self._ask(record.name, derived, key))
+            actions.append(self._ask(record.name, derived, key, risen=risen))
         stored = investigation_pb2.StoredEvidence(
             name=record.name,
             evidence=record.stored.evidence,
@@ -187,11 +192,11 @@ class Reading:
             if name not in actions:
                 self._fall(self._view.need(ACTIONS, name), record.name)
 
-    def _ask(self, evidence: str, derived: Derived, key: str) -> str:
+    def _ask(self, evidence: str, derived: Derived, key: str, *, risen: bool) -> str:
         """Have what evidence asks for once: return the action that does it, known or new."""
         equals = self._book.equal_to(key)
         latest = self._book.action(equals[-1]) if equals else None
-        if latest is not None and self._stands(latest):
+        if latest is not None and self._stands(latest, risen=risen):
             return self._join(latest, evidence, derived)
         note = Note(POLICY, f"Rule {derived.decision.rule}.")
         until = self._book.now + derived.revert_after if derived.revert_after else None
@@ -210,17 +215,20 @@ class Reading:
         )
         return births.bear(self._book, self._in_force, birth).name
 
-    def _stands(self, record: ActionRecord) -> bool:
-        """Tell whether an action still answers for what is asked for, or is taken back and asked for anew."""
-        if record.action.undone_by:
-            return False
+    def _stands(self, record: ActionRecord, *, risen: bool) -> bool:
+        """Tell whether an action still answers for what is asked for; if not, it is asked for anew.
+
+        What people said no to, or took back, stays so until the verdict has fallen or risen since.
+        """
+        if record.action.undone_by or State(record.state) in UNWANTED:
+            return not (risen or record.fallen)
         if not record.fallen:
             return True
         undo = self._book.action(record.undo) if record.undo else None
         if undo is not None and State(undo.state) in UNDECIDED and undo.action.origin.HasField("policy"):
             self._book.move(undo, Event.CANCELED, Note(POLICY, "The verdict has risen again."))
             return True
-        return undo is None and State(record.state) != State.CANCELED
+        return undo is None
 
     def _join(self, record: ActionRecord, evidence: str, derived: Derived) -> str:
         """Have an action answer for one more piece of evidence, and let it happen if that asks for no people."""
@@ -271,7 +279,7 @@ class Reading:
         """Count evidence in its investigation, or no more."""
         if record is None:
             return
-        threat = record.verdict in THREATS
+        threat = record.verdict in HARM
         served = bool(record.stored.actions)
         changes = Counter(
             evidence=sign,
