@@ -154,12 +154,20 @@ class Executor:
         self._spawn(self._inspection.report())
 
     async def heard(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
-        """Do what a message says.
+        """Do what a message says, whole, even if the conversation ends meanwhile.
+
+        A warrant that is journaled and then not begun would wait for the next start: sent again, it is known.
 
         Raises:
             SealInvalidError: It isn't sealed by whom it must be; nothing has changed.
 
         """
+        task = asyncio.create_task(self._do(session, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _do(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
         match request.WhichOneof("message"):
             case "key_set":
                 await self._journal.learn_key_set(request.key_set)

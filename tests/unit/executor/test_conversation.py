@@ -152,6 +152,27 @@ async def test_an_effect_outlives_its_conversation(house: House) -> None:
     assert house.world.changes == ["take /a"]
 
 
+async def test_a_conversation_that_is_cut_while_a_warrant_is_written_loses_nothing(house: House) -> None:
+    """A broken call cancels its handler: what is journaled is begun nevertheless, and answered on the next stream."""
+    armed: list[bool] = []
+
+    def cut(name: str) -> None:
+        if armed and name == "journal.decided":
+            armed.clear()
+            house.serving.cancel()
+
+    house.world.files = {"/a": BAD}
+    await house.executor.stop()
+    await house.move_in(cut)
+    await house.connect()
+    armed.append(True)
+    warrant = house.center.warrant(quarantine("/a"))
+    house.send(warrant)
+    await house.until(lambda: "/a" not in house.world.files)
+    await house.connect()
+    await house.until(lambda: house.center.of(warrant.action))
+
+
 async def test_a_broken_wire_ends_the_conversation_quietly(house: House) -> None:
     """What could not be sent is sent on the next one."""
     house.world.files = {"/a": BAD}
