@@ -46,7 +46,7 @@ class Compiled:
 
 def missing() -> str:
     """Return why no scan can be made here; empty: it can."""
-    return "" if importlib.util.find_spec("yara_x") else "yara-x is not installed: pip install 'quell[yara]'"
+    return "" if importlib.util.find_spec("yara_x") else "yara-x is not installed: pip install yara-x"
 
 
 class Rules:
