@@ -9,6 +9,9 @@ import sys
 
 import structlog
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+"""Without local variables, which structlog writes by itself: tokens and keys are among them."""
+
 
 def configure(service: str, level: str = "info") -> None:
     """Send this process's logs, and those of its libraries from warnings on, to stderr."""
@@ -17,7 +20,7 @@ def configure(service: str, level: str = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             _named(service),
             structlog.processors.JSONRenderer(),
         ],
