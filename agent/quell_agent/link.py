@@ -46,6 +46,9 @@ class Link:
                 await self._once(connected)
             except BROKEN as error:
                 log.info("link_broken", why=type(error).__name__)
+            except Exception:
+                # Whatever a gateway says: the agent stays, since what is in force here must end in its time.
+                log.exception("link_failed")
             wait = FIRST_WAIT if loop.time() - begin > STEADY else min(wait * 2, LONGEST_WAIT)
             # From half of the wait to all of it: a thousand agents must not come back in one moment.
             await asyncio.sleep(wait * (1 + self._rng.fraction()) / 2)

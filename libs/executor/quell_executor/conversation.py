@@ -19,6 +19,8 @@ from quell_executor.transport import (
 from quell_runtime.sealing import SealInvalidError, SealKey
 
 VERSION = 1
+MOST_START = (1 << 63) - 1
+"""The journal holds no larger number."""
 
 log = structlog.get_logger()
 
@@ -74,6 +76,8 @@ class Conversations:
             raise ProtocolUnsupportedError(f"this executor speaks version {VERSION}, and expects a hello first")
         if first.hello.deployment != self._settings.deployment:
             raise DeploymentMismatchError("the executor belongs to another deployment")
+        if first.hello.start > MOST_START:
+            raise ProtocolUnsupportedError("no centre has started so often, nor so late")
         await self._listener.met_center(first.hello.start)
 
     async def _converse(self, transport: Transport, down: AsyncIterator[executor_service_pb2.WorkRequest]) -> None:
