@@ -11,8 +11,8 @@ from quell.remediation.v1 import item_pb2, remediation_pb2
 
 from quell_executor.effect import Effect, Finding, Offers, Owned, Plan, PlannedItem, RefusedError, Release
 from quell_executor.journal.ledger import Ledger
+from quell_executor.journal.ownership import knows
 from quell_executor.journal.records import ORDERS, OWNERS, PLANS, SNAPSHOTS, Owner
-from quell_executor.ownership import knows
 from quell_executor.parts import Part, Parts, because, decode, decode_item, keys_of
 from quell_executor.warrant import taken_back
 from quell_runtime.kinds import kind_of, order_of

@@ -14,10 +14,10 @@ from quell_executor import changing
 from quell_executor.effect import Finding, Offers, PlannedItem, Reader, Reading, RefusedError
 from quell_executor.journal.beginnings import Beginning, FrozenError
 from quell_executor.journal.endings import Ending, Journal
+from quell_executor.journal.ownership import CHANGED
 from quell_executor.journal.records import Begun, Order
 from quell_executor.locks import Locks
 from quell_executor.outcome import refused
-from quell_executor.ownership import CHANGED
 from quell_executor.parts import TO_DO, Parts, because, decode, keys_of
 from quell_executor.progress import Silent, Told
 from quell_executor.resolving import Resolved, Resolver

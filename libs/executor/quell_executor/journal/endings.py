@@ -8,9 +8,9 @@ from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
 
 from quell_executor.effect import Finding, PlannedItem, Reading
 from quell_executor.journal.beginnings import Beginnings
+from quell_executor.journal.ownership import CHANGED, Moves, let_go, take
 from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, REVERTS, Order, Revert, Stage
 from quell_executor.outcome import chunks_of, failure_of, outcome_of, reading_effect, undo_of
-from quell_executor.ownership import CHANGED, Moves, let_go, take
 from quell_executor.parts import TO_DO, Parts, because, outcomes
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import when
