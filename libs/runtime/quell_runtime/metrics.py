@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: those of every RPC, and a place for a service's own.
+"""Numbers for Prometheus, served: those of every RPC (`interceptors.counting`), and a service's own.
 
 A service makes its own with `Counter`, `Gauge` or `Histogram` of prometheus_client, names beginning `quell_`.
 """
@@ -6,35 +6,10 @@ A service makes its own with `Counter`, `Gauge` or `Histogram` of prometheus_cli
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import grpc
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import start_http_server
 
 from quell_runtime.addresses import Address
 from quell_runtime.errors import PortTakenError
-from quell_runtime.interceptors.call import Call
-
-RPCS = Counter("quell_rpcs", "RPCs that ended, by method and code", ["method", "code"])
-RPC_SECONDS = Histogram(
-    "quell_rpc_seconds",
-    "How long unary RPCs took",
-    ["method"],
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
-)
-STREAMS = Gauge("quell_streams", "Streams that are open, by method", ["method"])
-
-
-@contextmanager
-def counted(call: Call) -> Iterator[None]:
-    """Count a call by its code; time it if it is unary, and count it while it is open if it is a stream."""
-    timer = STREAMS.labels(call.method).track_inprogress() if call.stream else RPC_SECONDS.labels(call.method).time()
-    ended = "CANCELLED"
-    try:
-        with timer:
-            yield
-        ended = "OK"
-    finally:
-        code = call.context.code()
-        RPCS.labels(call.method, code.name if isinstance(code, grpc.StatusCode) else ended).inc()
 
 
 @contextmanager

@@ -16,9 +16,8 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from quell_runtime import metrics
 from quell_runtime.errors import AwayError, FullError, NotPermittedError
-from quell_runtime.interceptors import deadline, outcome, validation
+from quell_runtime.interceptors import counting, deadline, outcome, validation
 from quell_runtime.interceptors.access import Gate
 from quell_runtime.interceptors.call import Call, Context
 
@@ -105,7 +104,7 @@ class Shell(grpc.aio.ServerInterceptor):
     async def _told(self, call: Call) -> AsyncIterator[None]:
         """Count the call, and turn whatever is raised within into what the caller is told."""
         structlog.contextvars.bind_contextvars(method=call.method)  # each call has a task, so nothing is to be unbound
-        with metrics.counted(call):
+        with counting.counted(call):
             try:
                 yield
             except grpc.aio.AbortError:
