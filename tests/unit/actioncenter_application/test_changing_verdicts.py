@@ -7,6 +7,7 @@ from quell.executor.v1 import target_report_pb2
 from quell.remediation.v1 import evidence_pb2
 
 from center_bench import ANN, BOB, DETECTOR, HARMLESS, SUSPICIOUS, Bench, file, url
+from quell_actioncenter.domain.policy_yaml import default_document
 from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS
 from quell_runtime.sealing import SealKey
 
@@ -14,6 +15,11 @@ AGENT, OTHER = SealKey(bytes([9] * 32)), SealKey(bytes([8] * 32))
 CONNECTED = target_report_pb2.TARGET_STATE_CONNECTED
 UNRESOLVED = investigation_pb2.NO_ACTION_REASON_TARGET_UNRESOLVED
 LACKS = investigation_pb2.NO_ACTION_REASON_EXECUTOR_LACKS_KIND
+SCAN_TOO = """  - name: scan-too
+    evidence: [file]
+    remediation: run_antivirus_scan
+    parameters: {quick: {}}
+"""
 
 
 async def add(bench: Bench, *evidence: evidence_pb2.Evidence) -> investigation_service_pb2.AddEvidenceResponse:
@@ -189,6 +195,33 @@ def test_evidence_whose_kind_nobody_offers_is_read_again_when_somebody_does(play
         await bench.settle(2)
         assert await bench.states() == ["PENDING_APPROVAL"]
         assert await counts(bench) == (1, 0, 0)
+
+    play(story)
+
+
+def test_a_rule_that_can_not_be_served_yet_follows_later_beside_the_other(play: Callable[..., None]) -> None:
+    """And what was done stays done when its device is lost: that is no verdict."""
+
+    async def story(bench: Bench) -> None:
+        await bench.center.policies.load(default_document().replace("playbook:\n", f"playbook:\n{SCAN_TOO}"))
+        offered, bench.device.kinds = bench.device.kinds, ["stop_and_quarantine"]
+        device = bench.device.send_target(AGENT, CONNECTED)
+        bench.device.answer = lambda _warrant: None
+        await bench.settle()
+        await bench.submit(file(device=device), complete=False)
+        await bench.settle()
+        assert [one.kind for one in await bench.actions()] == ["stop_and_quarantine"]
+        bench.device.kinds = offered
+        bench.device.send_target(AGENT, CONNECTED)
+        await bench.settle()
+        assert sorted(one.kind for one in await bench.actions()) == ["run_antivirus_scan", "stop_and_quarantine"]
+        (kept,) = await bench.store.select(EVIDENCE)
+        assert (len(kept.stored.actions), kept.waits_for) == (2, "")
+        bench.device.send_target(AGENT, target_report_pb2.TARGET_STATE_BANNED)
+        await add(bench, file(device=device, revision=1))
+        (kept,) = await bench.store.select(EVIDENCE)
+        assert (len(kept.stored.actions), kept.no_action) == (2, 0)
+        assert not any(one.fallen for one in await bench.actions())
 
     play(story)
 

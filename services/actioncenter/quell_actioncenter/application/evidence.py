@@ -68,6 +68,7 @@ class Judged:
     evidence: list[bytes] = field(default_factory=list)
     found: list[tuple[Derived, ...] | Nothing] = field(default_factory=list)
     keys: list[tuple[str, ...]] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
 
 
 class Reading:
@@ -104,15 +105,20 @@ class Reading:
         )
         judged = self._judge(records, facts)
         self._expect(records, judged.keys)
-        for record, found, keys in zip(records, judged.found, judged.keys, strict=True):
-            self._follow(record, found, keys)
+        for record, found, keys, waits in zip(records, judged.found, judged.keys, judged.waits, strict=True):
+            self._follow(record, found, keys, waits)
 
     def _judge(self, records: Sequence[EvidenceRecord], facts: Facts) -> Judged:
         judged, evidence = self._judged, [record.content for record in records]
         if judged.facts != facts or judged.evidence != evidence:
             judged.facts, judged.evidence = facts, evidence
-            judged.found = [
-                policy.decide_evidence(self._in_force.policy, record.stored.evidence, facts) for record in records
+            rules = self._in_force.policy
+            judged.found = [policy.decide_evidence(rules, record.stored.evidence, facts) for record in records]
+            judged.waits = [
+                found.waits_for
+                if isinstance(found, Nothing)
+                else policy.waits_for(rules, record.stored.evidence, facts)
+                for record, found in zip(records, judged.found, strict=True)
             ]
             judged.keys = [() if isinstance(found, Nothing) else tuple(map(self._key, found)) for found in judged.found]
         return judged
@@ -165,7 +171,9 @@ class Reading:
         born = {self._id(key, len(self._book.equal_to(key))) for key in all_keys}
         self._book.expect({*known, *born, *(name for record in records for name in record.stored.actions)})
 
-    def _follow(self, record: EvidenceRecord, found: tuple[Derived, ...] | Nothing, keys: tuple[str, ...]) -> None:
+    def _follow(
+        self, record: EvidenceRecord, found: tuple[Derived, ...] | Nothing, keys: tuple[str, ...], waits: str
+    ) -> None:
         """Do what evidence asks for now, and let go of what it asked for before."""
         before = self._view.get(EVIDENCE, record.name)
         self._count(before, -1)
@@ -173,18 +181,20 @@ class Reading:
         actions: list[str] = []
         for derived, key in zip(() if isinstance(found, Nothing) else found, keys, strict=True):
             actions.append(self._ask(record.name, derived, key, risen=risen))
+        # That a target is lost, or no longer offers a kind, is no verdict: what was asked for stays.
+        actions += [name for name in record.stored.actions if waits and name not in actions]
         stored = investigation_pb2.StoredEvidence(
             name=record.name,
             evidence=record.stored.evidence,
             actions=actions,
-            no_action=found.wire if isinstance(found, Nothing) else None,
+            no_action=found.wire if isinstance(found, Nothing) and not actions else None,
             update_time=stamp(self._book.now),
         )
         after = replace(
             record,
             stored=stored,
             no_action=stored.no_action.reason,
-            waits_for=found.waits_for if isinstance(found, Nothing) else "",
+            waits_for=waits,
         )
         self._view.put(EVIDENCE, after)
         self._count(after, 1)

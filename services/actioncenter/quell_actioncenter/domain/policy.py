@@ -60,13 +60,34 @@ def decide_evidence(policy: Policy, evidence: evidence_pb2.Evidence, facts: Fact
     if not playbook.served(evidence):
         what = evidence.other.kind or entity
         return Nothing(investigation_pb2.NO_ACTION_REASON_KIND_UNSUPPORTED, f"No remediation is known for {what}.")
-    found = [_follow(policy, rule, evidence, facts) for rule in policy.playbook if _fits(rule, entity, evidence)]
+    found = _found(policy, evidence, facts)
     derived = tuple(one for one in found if isinstance(one, Derived))
     if derived:
         return derived
     nobody = f"No rule of the playbook is for {verdict} {entity} evidence."
     nothing = Nothing(investigation_pb2.NO_ACTION_REASON_POLICY, nobody)
     return next((one for one in found if isinstance(one, Nothing)), nothing)
+
+
+def waits_for(policy: Policy, evidence: evidence_pb2.Evidence, facts: Facts) -> str:
+    """Return what would have evidence read again although something follows: one more rule fits, and can't be served.
+
+    As `Nothing.waits_for`; empty: nothing would.
+    """
+    if len(_fitting(policy, evidence)) == 1:
+        return ""
+    found = _found(policy, evidence, facts)
+    return next((one.waits_for for one in found if isinstance(one, Nothing) and one.waits_for), "")
+
+
+def _found(policy: Policy, evidence: evidence_pb2.Evidence, facts: Facts) -> list[Derived | Nothing]:
+    """Return what each rule makes of evidence that it fits."""
+    return [_follow(policy, rule, evidence, facts) for rule in _fitting(policy, evidence)]
+
+
+def _fitting(policy: Policy, evidence: evidence_pb2.Evidence) -> list[Rule]:
+    entity = str(evidence.WhichOneof("entity"))
+    return [rule for rule in policy.playbook if _fits(rule, entity, evidence)]
 
 
 def _harmless(evidence: evidence_pb2.Evidence) -> Nothing:
