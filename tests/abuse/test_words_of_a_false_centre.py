@@ -7,7 +7,8 @@ import pytest
 from quell.warrant.v1 import freeze_pb2, seal_pb2
 
 from deployment import Deployment
-from device_house import Agent, House, center, freeze, key_set, running, sealed
+from device_center import center, freeze, key_set
+from device_house import Agent, House, running, sealed
 from eventually import eventually
 from quell_runtime.sealing import SealKey
 

@@ -1,4 +1,4 @@
-"""A device service over real gRPC, and stand-ins for an agent and an Action Center that speak the real protocol."""
+"""A device service over real gRPC, and a stand-in for an agent that speaks the real protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,9 +18,9 @@ from quell.device.v1 import (
     fleet_service_pb2,
     fleet_service_pb2_grpc,
 )
-from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc, target_report_pb2
+from quell.executor.v1 import executor_service_pb2, target_report_pb2
 from quell.remediation.v1 import failure_pb2
-from quell.warrant.v1 import enrolment_pb2, freeze_pb2, key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
+from quell.warrant.v1 import enrolment_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from deployment import Deployment
 from quell_device.__main__ import Service, composed
@@ -31,7 +31,6 @@ from quell_runtime.seams import SystemRng, new_uuid, stamp
 
 RNG = SystemRng()
 ROOT = SealKey(bytes(range(32)))
-CENTER = SealKey(bytes(range(32, 64)))
 SOON = 20.0
 
 
@@ -312,88 +311,6 @@ class Stream:
             if action not in self.agent.done:
                 self.agent.done.add(action)
                 await self.up(self.agent.receipt(action))
-
-
-@dataclass
-class Center:
-    """An Action Center's end of one Work stream. It stores what comes only while `stores`."""
-
-    house: House
-    call: "grpc.aio.StreamStreamCall[executor_service_pb2.WorkRequest, executor_service_pb2.WorkResponse]"
-    stores: bool = True
-    received: list[executor_service_pb2.WorkResponse] = field(default_factory=list)
-    receipts: dict[str, str] = field(default_factory=dict)
-    targets: list[target_report_pb2.TargetReport] = field(default_factory=list)
-    accepted: set[str] = field(default_factory=set)
-    code: grpc.StatusCode | None = None
-    reason: str = ""
-    one_writer: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def run(self) -> None:
-        """Note and acknowledge what comes."""
-        try:
-            async for response in self.call:
-                self.received.append(response)
-                self.accepted.update(response.accepted.actions)
-                self.targets.extend(response.targets.reports)
-                found = [receipt_pb2.Receipt.FromString(each.body) for each in response.receipts.receipts]
-                self.receipts.update({each.id: each.action for each in found})
-                ids = [*(each.id for each in found), *(each.id for each in response.targets.reports)]
-                ids += [chunk.id for chunk in response.items.chunks]
-                if ids and self.stores:
-                    await self.down(stored=executor_service_pb2.Stored(ids=ids))
-        except grpc.aio.AioRpcError as error:
-            self.code, self.reason = error.code(), client.problem(error).reason
-        except (asyncio.CancelledError, asyncio.InvalidStateError):
-            self.code = grpc.StatusCode.CANCELLED
-
-    async def down(self, **message: Message) -> None:
-        """Send one message, one at a time, as gRPC wants it."""
-        async with self.one_writer:
-            await self.call.write(executor_service_pb2.WorkRequest(**message))  # type: ignore[arg-type]
-
-    async def order(self, *agents: Agent) -> list[str]:
-        """Send a warrant to each agent in one message, and return the actions."""
-        actions = [action_name() for _ in agents]
-        warrants = [
-            sealed(CENTER, warrant_pb2.Warrant(action=action, target_key=agent.key.key_id, sequence=1))
-            for action, agent in zip(actions, agents, strict=True)
-        ]
-        await self.down(warrants=executor_service_pb2.Warrants(warrants=warrants))
-        return actions
-
-    def last(self, agent: Agent) -> target_report_pb2.TargetState.ValueType:
-        """Return the newest report of a device; 0 if there is none."""
-        none = target_report_pb2.TARGET_STATE_UNSPECIFIED
-        return next((each.state for each in reversed(self.targets) if each.target == agent.name), none)
-
-
-@asynccontextmanager
-async def center(house: House, *, start: int = 1, stores: bool = True, deployment: str = "") -> AsyncIterator[Center]:
-    """Dial as the Action Center and say hello."""
-    async with house.deployment.channel(house.service.api.port, "actioncenter", "device") as channel:
-        found = Center(house, executor_service_pb2_grpc.ExecutorServiceStub(channel).Work(), stores)
-        task = asyncio.create_task(found.run())
-        hello = executor_service_pb2.CenterHello(
-            versions=[1], deployment=deployment or house.deployment.name, start=start
-        )
-        await found.down(hello=hello)
-        try:
-            yield found
-        finally:
-            found.call.cancel()
-            await asyncio.wait([task])
-
-
-def key_set(version: int, root: SealKey = ROOT) -> seal_pb2.Sealed:
-    """Return a sealed key set."""
-    key = key_set_pb2.Key(key_id=CENTER.key_id, public_key=CENTER.public, use=key_set_pb2.KEY_USE_SEAL)
-    return sealed(root, key_set_pb2.KeySet(deployment="example", version=version, keys=[key]))
-
-
-def freeze(epoch: int) -> seal_pb2.Sealed:
-    """Return a sealed freeze."""
-    return sealed(CENTER, freeze_pb2.Freeze(deployment="example", epoch=epoch, frozen=True))
 
 
 async def refused(call: Callable[[], object]) -> client.Problem:

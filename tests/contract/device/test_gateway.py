@@ -10,7 +10,8 @@ from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import preview_pb2
 
 from deployment import Deployment
-from device_house import RNG, Agent, Center, House, action_name, center, freeze, key_set, running
+from device_center import Center, center, freeze, key_set
+from device_house import RNG, Agent, House, action_name, running
 from eventually import eventually
 from quell_runtime.seams import new_uuid
 

@@ -19,7 +19,8 @@ from quell.device.v1 import (
 )
 from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc
 
-from device_house import House, center, refused
+from device_center import center
+from device_house import House, refused
 from eventually import eventually
 from quell_runtime import client
 
