@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quell.remediation.v1 import email_pb2
 
-from quell_actioncenter.domain.block_pattern import TargetRefusedError, host_of, is_public_suffix, of_url
+from quell_actioncenter.domain.block_pattern import TargetRefusedError, host_of, of_url
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,3 @@ def test_every_pattern_is_one_that_the_contract_allows(url: str) -> None:
 def test_a_pattern_is_about_a_host(pattern: str, host: str) -> None:
     """However it is written."""
     assert host_of(pattern) == host
-
-
-def test_public_suffixes_are_known_offline() -> None:
-    """From the list that comes with the package, the private ones too."""
-    assert all(map(is_public_suffix, ("com", "co.uk", "github.io")))
-    assert not any(map(is_public_suffix, ("evil.com", "evil.co.uk", "me.github.io", "127.0.0.1")))

@@ -4,13 +4,12 @@ import re
 from functools import cache
 
 import ada_url
-import tldextract
 from buf.validate import validate_pb2
 from quell.remediation.v1 import email_pb2
 
+from quell_runtime.public_suffixes import is_public_suffix
+
 _SCHEMES = frozenset({"http:", "https:", "ftp:"})
-# The list that comes with the package: nothing is fetched. The private part (`github.io`) counts too.
-_suffixes = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True)
 
 
 class TargetRefusedError(Exception):
@@ -50,12 +49,6 @@ def host_of(pattern: str) -> str:
     rest = pattern.lower().split("://", 1)[-1].removeprefix("*.")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return authority if authority.endswith("]") else authority.rsplit(":", 1)[0].rstrip(".")
-
-
-def is_public_suffix(host: str) -> bool:
-    """Tell whether anybody can have a name directly below the host: `com`, `co.uk`, `github.io`."""
-    found = _suffixes.extract_str(host)
-    return bool(found.suffix) and not found.domain
 
 
 @cache

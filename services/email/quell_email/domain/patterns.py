@@ -11,12 +11,11 @@ A port in a pattern means that port; without one every port is meant.
 
 import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
-
-from tldextract import TLDExtract
+from functools import lru_cache
 
 from quell_email.domain.errors import PatternInvalidError, UrlInvalidError
 from quell_email.domain.urls import canonical
+from quell_runtime.public_suffixes import is_public_suffix
 
 _SHAPE = re.compile(
     r"(?:(?P<scheme>[a-z]+):/+)?(?P<below>\*\.)?(?P<host>[^/?#\\*\s]+)(?P<target>[/?#\\][^*]*)?(?P<more>\*)?"
@@ -75,16 +74,3 @@ def pattern_of(text: str) -> Pattern:
 def is_address(host: str) -> bool:
     """Tell an IP address, in canonical form, from a name. A name of the web never ends in a number."""
     return host.startswith("[") or host.rpartition(".")[2].isdigit()
-
-
-@cache
-def _suffixes() -> TLDExtract:
-    # The list that came with the package: nothing is fetched, nothing is written.
-    return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True)
-
-
-def is_public_suffix(host: str) -> bool:
-    """Tell whether anybody may register names directly under it: `com`, `co.uk`, `github.io`."""
-    if is_address(host):
-        return False
-    return not _suffixes()(host).domain
