@@ -1,9 +1,11 @@
 """`quell up`: a whole deployment on this machine, until Ctrl-C."""
 
 import asyncio
+import os
 import signal
+import stat
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +15,18 @@ from quell_cli import deployment
 from quell_cli.connection import Connection
 from quell_cli.deployment import Folder, Ports
 from quell_cli.processes import Child, check_ports, watch
+from quell_runtime.errors import StateError
 from quell_runtime.store.opening import only_one
 
 ADMIN = "carol"
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 Tell = Callable[[str], None]
+
+
+class FolderOpenError(StateError):
+    """Others can put their own keys and people into the folder."""
+
+    reason = "FOLDER_OPEN"
 
 
 @asynccontextmanager
@@ -24,12 +34,15 @@ async def running(root: Path, ports: Ports, tell: Tell) -> AsyncIterator[Folder]
     """Have the deployment of a folder running, made if it is new; at the end it has drained.
 
     Raises:
+        FolderOpenError: Others can write there.
         FolderTakenError: It runs already.
         PortTakenError: A port can't be had.
         StartFailedError: A process did not come up; nothing is left running.
 
     """
     folder = Folder(root)
+    _check_closed(root)
+    os.umask(0o077)  # what we and our processes write from here on is for the owner's eyes only
     with only_one(folder.root):
         deployment.make(folder, ports)
         check_ports(ports.all)
@@ -43,6 +56,13 @@ async def running(root: Path, ports: Ports, tell: Tell) -> AsyncIterator[Folder]
                 watching = asyncio.create_task(watch(child, tell))
                 stack.callback(watching.cancel)
             yield folder
+
+
+def _check_closed(root: Path) -> None:
+    with suppress(FileNotFoundError):
+        status = root.stat()
+        if status.st_uid not in {0, os.geteuid()} or status.st_mode & OTHERS_WRITE:
+            raise FolderOpenError(f"{root}: others can write there: take a folder of your own, or chmod go-w this one")
 
 
 async def up(root: Path, ports: Ports, tell: Tell) -> None:
