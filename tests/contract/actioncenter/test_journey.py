@@ -18,24 +18,10 @@ from quell.actioncenter.v1 import (
 from quell.annotations.v1 import annotations_pb2
 from quell.remediation.v1 import evidence_pb2, item_pb2, outcome_pb2, target_pb2, verdict_pb2
 
-from center_house import House, Stub, grpc_add_to_server, grpc_servicer, grpc_stub_cls, house
+from center_house import House, Stub
 from center_requests import Center, approval, block, create, new, submission, undo, url
-from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
 from quell_runtime.identity import Identity
 from quell_runtime.seams import stamp
-
-__all__ = [
-    "aio_stub",
-    "deployment",
-    "grpc_add_to_server",
-    "grpc_addr",
-    "grpc_create_channel",
-    "grpc_server",
-    "grpc_service",
-    "grpc_servicer",
-    "grpc_stub_cls",
-    "house",
-]
 
 PENDING = action_pb2.ACTION_STATE_PENDING_APPROVAL
 SUCCEEDED = action_pb2.ACTION_STATE_SUCCEEDED

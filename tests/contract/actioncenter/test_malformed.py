@@ -19,7 +19,7 @@ from quell.actioncenter.v1 import (
 )
 from quell.annotations.v1 import annotations_pb2
 
-from center_house import House, grpc_add_to_server, grpc_servicer, grpc_stub_cls, house
+from center_house import House
 from center_requests import (
     SOON,
     approval,
@@ -37,23 +37,9 @@ from center_requests import (
 from center_requests import undo as undone
 from contracts import methods
 from deployment import OTHERS, PEOPLE
-from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
 from malformed import broken
 from quell_runtime import client, roles
 from quell_runtime.seams import stamp
-
-__all__ = [
-    "aio_stub",
-    "deployment",
-    "grpc_add_to_server",
-    "grpc_addr",
-    "grpc_create_channel",
-    "grpc_server",
-    "grpc_service",
-    "grpc_servicer",
-    "grpc_stub_cls",
-    "house",
-]
 
 RPCS = [method for method in methods() if method.full_name.startswith("quell.actioncenter.")]
 ACTION = f"actions/{new()}"

@@ -8,9 +8,8 @@ import grpc
 import pytest
 from quell.actioncenter.v1 import action_pb2, policy_service_pb2
 
-from center_house import POLICY, House, grpc_add_to_server, grpc_servicer, grpc_stub_cls, house
+from center_house import POLICY, House
 from center_requests import SOON, Center, new, submission, url
-from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.policies import CURRENT, Policies
@@ -19,19 +18,6 @@ from quell_actioncenter.store.tables import ACTIONS
 from quell_runtime import client
 from quell_runtime.seams import SystemClock, SystemRng
 from quell_runtime.store.opening import opened
-
-__all__ = [
-    "aio_stub",
-    "deployment",
-    "grpc_add_to_server",
-    "grpc_addr",
-    "grpc_create_channel",
-    "grpc_server",
-    "grpc_service",
-    "grpc_servicer",
-    "grpc_stub_cls",
-    "house",
-]
 
 EMAIL = "  email: {malicious: approval, suspicious: approval}"
 BY_ITSELF = POLICY.replace(EMAIL, "  email: {malicious: approval, suspicious: automatic}")

@@ -12,24 +12,13 @@ import pytest
 import refusals_of_actions
 import refusals_of_investigations
 import refusals_of_the_rest
-from center_house import House, grpc_add_to_server, grpc_servicer, grpc_stub_cls, house
+from center_house import House
 from center_requests import SOON, Center
-from grpc_fixtures import aio_stub, deployment, grpc_addr, grpc_create_channel, grpc_server, grpc_service
 from promised_errors import promised
 from quell_runtime import client
 from refusals import TABLE, Refusal
 
 __all__ = [
-    "aio_stub",
-    "deployment",
-    "grpc_add_to_server",
-    "grpc_addr",
-    "grpc_create_channel",
-    "grpc_server",
-    "grpc_service",
-    "grpc_servicer",
-    "grpc_stub_cls",
-    "house",
     "refusals_of_actions",
     "refusals_of_investigations",
     "refusals_of_the_rest",
