@@ -1,6 +1,9 @@
-"""Who asks."""
+"""Who asks, and what is asked for under an id."""
 
+import hashlib
 from dataclasses import dataclass
+
+from google.protobuf.message import Message
 
 from quell_runtime.errors import NotPermittedError
 from quell_runtime.roles import grants
@@ -33,3 +36,8 @@ class Actor:
         if not any(map(self.may, permissions)):
             wanted = " or ".join(permissions)
             raise NotPermittedError(f"it needs the permission {wanted}", permission=wanted)
+
+
+def digest(request: Message, *who: str) -> bytes:
+    """Return the digest of what was asked for under an id, and by whom."""
+    return hashlib.sha256("\n".join(who).encode() + b"\0" + request.SerializeToString(deterministic=True)).digest()

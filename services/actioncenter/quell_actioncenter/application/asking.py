@@ -9,17 +9,15 @@ from quell.actioncenter.v1 import action_pb2, action_service_pb2
 from quell.remediation.v1 import remediation_pb2
 
 from quell_actioncenter.application import births, knowledge
-from quell_actioncenter.application.actor import Actor
+from quell_actioncenter.application.actor import Actor, digest
 from quell_actioncenter.application.births import Birth
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
-from quell_actioncenter.application.investigations import digest
 from quell_actioncenter.application.undoing import bear_undo, check_undo
 from quell_actioncenter.domain import by_hand, decision
 from quell_actioncenter.domain.errors import (
     ActionIdTakenError,
     ActionNotRetryableError,
-    ActionUnknownError,
     InvestigationUnknownError,
     RemediationTooLargeError,
     RevertUnsupportedError,
@@ -85,7 +83,7 @@ class Asking:
         name = f"actions/{request.undo_id.lower()}"
 
         def work(book: Book) -> ActionRecord:
-            record = known(book, request.name)
+            record = book.known(request.name)
             acting = decision.acting_kind(kinds()[record.kind], undo=True)
             actor.require(decision.create_permission(acting.name), decision.approve_permission(acting.name))
             return self._take_back(book, record, _wish(name, record, request, actor))
@@ -97,7 +95,7 @@ class Asking:
         name = f"actions/{request.retry_id.lower()}"
 
         def work(book: Book) -> ActionRecord:
-            record = known(book, request.name)
+            record = book.known(request.name)
             state = State(record.state)
             over = record.action.HasField("revert_time") and when(record.action.revert_time) <= book.now
             if state not in RETRYABLE or over:
@@ -107,7 +105,7 @@ class Asking:
             book.move(record, Event.RETRY_ASKED, Note(actor.name, request.comment))
             wish = replace(_wish(name, record, request, actor), retry_of=record.name, delta_of=record.action.delta_of)
             if record.action.undo_of:
-                return self._take_back(book, known(book, record.action.undo_of), wish)
+                return self._take_back(book, book.known(record.action.undo_of), wish)
             return self._bear(book, wish)
 
         return await self._once(name, digest(request, actor.name), work, [request.name])
@@ -159,19 +157,6 @@ class Asking:
 
         reads = [(ACTIONS, one) for one in (name, *others)]
         return await self._desk.decide(once, reads, urgent=bool(others))
-
-
-def known(book: Book, name: str) -> ActionRecord:
-    """Return an action that somebody names.
-
-    Raises:
-        ActionUnknownError: There is none.
-
-    """
-    record = book.action(name)
-    if record is None:
-        raise ActionUnknownError(f"there is no {name}", name=name)
-    return record
 
 
 def _wish(name: str, record: ActionRecord, request: Message, actor: Actor) -> Wish:

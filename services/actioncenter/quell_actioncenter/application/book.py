@@ -15,6 +15,7 @@ from quell.warrant.v1 import preview_pb2, seal_pb2
 from quell_actioncenter.application import history
 from quell_actioncenter.application.deadlines import due_time
 from quell_actioncenter.application.standing import counted, fate_through, standing
+from quell_actioncenter.domain.errors import ActionUnknownError
 from quell_actioncenter.domain.investigation import Fate, fate
 from quell_actioncenter.domain.lifecycle import ENDED, UNDECIDED, Event, State, step
 from quell_actioncenter.domain.records import ActionRecord, CounterRecord, EqualRecord, OutboxRecord
@@ -70,6 +71,18 @@ class Book:
     def action(self, name: str) -> ActionRecord | None:
         """Return an action as it is now."""
         return self.view.get(ACTIONS, name)
+
+    def known(self, name: str) -> ActionRecord:
+        """Return an action that somebody names.
+
+        Raises:
+            ActionUnknownError: There is none.
+
+        """
+        record = self.action(name)
+        if record is None:
+            raise ActionUnknownError(f"there is no {name}", name=name)
+        return record
 
     def expect(self, names: Iterable[str]) -> None:
         """Have actions read, with what moves with them."""

@@ -7,11 +7,10 @@ from quell.actioncenter.v1 import control_service_pb2
 from quell.warrant.v1 import freeze_pb2, seal_pb2
 
 from quell_actioncenter.application import history
-from quell_actioncenter.application.actor import Actor
+from quell_actioncenter.application.actor import Actor, digest
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.claims import FREEZE
 from quell_actioncenter.application.desk import Desk
-from quell_actioncenter.application.investigations import digest
 from quell_actioncenter.domain import budgets
 from quell_actioncenter.domain.errors import (
     FreezeChangedError,

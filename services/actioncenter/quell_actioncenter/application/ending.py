@@ -5,7 +5,6 @@ from quell.remediation.v1 import outcome_pb2
 
 from quell_actioncenter.application import register
 from quell_actioncenter.application.actor import Actor
-from quell_actioncenter.application.asking import known
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.domain import decision, receipts
@@ -30,7 +29,7 @@ class Ending:
         """Call an action off: at once if nothing was sent, else its executor is asked."""
 
         def work(book: Book) -> action_pb2.Action:
-            record = known(book, request.name)
+            record = book.known(request.name)
             acting = decision.acting_kind(kinds()[record.kind], undo=bool(record.action.undo_of))
             actor.require(decision.create_permission(acting.name), decision.approve_permission(acting.name))
             return _cancel(book, record, Note(actor.name, request.comment)).action
@@ -41,7 +40,7 @@ class Ending:
         """Give up a target that will not answer."""
 
         def work(book: Book) -> action_pb2.Action:
-            record = known(book, request.name)
+            record = book.known(request.name)
             state = State(record.state)
             if record.action.failure.reason == LOST:
                 return record.action

@@ -1,16 +1,14 @@
 """Investigations: what detection systems bring, and what ends them."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from google.protobuf.message import Message
 from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
 from quell.remediation.v1 import evidence_pb2
 
 from quell_actioncenter.application import history
-from quell_actioncenter.application.actor import Actor
+from quell_actioncenter.application.actor import Actor, digest
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.application.evidence import Judged, Reading, Taken, places
@@ -32,11 +30,6 @@ NUMBERS = ", ".join(str(int(state)) for state in UNSENT)
 UNSENT_OF = (
     f"SELECT name FROM actions WHERE investigation = ? AND name > ? AND state IN ({NUMBERS}) ORDER BY name LIMIT 256"  # noqa: S608 - our own numbers
 )
-
-
-def digest(request: Message, *who: str) -> bytes:
-    """Return the digest of what was asked for under an id, and by whom."""
-    return hashlib.sha256("\n".join(who).encode() + b"\0" + request.SerializeToString(deterministic=True)).digest()
 
 
 class Investigations:

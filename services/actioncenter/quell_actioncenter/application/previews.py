@@ -12,7 +12,6 @@ from quell.warrant.v1 import preview_pb2
 
 from quell_actioncenter.application import deltas, knowledge
 from quell_actioncenter.application.actor import Actor
-from quell_actioncenter.application.asking import known
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.plans import Plan, Plans
@@ -67,10 +66,10 @@ class Previews:
         if request.WhichOneof("subject") == "remediation":
             return Subject(request.remediation)
         if request.WhichOneof("subject") == "undo_of":
-            undone = known(book, request.undo_of)
+            undone = book.known(request.undo_of)
             check_undo(book, self._desk.in_force, undone)
             return Subject(undone.action.remediation, undone.name)
-        record = known(book, request.name)
+        record = book.known(request.name)
         _still_pending(record)
         cluster = record.action.delta_of
         beyond = deltas.beyond(book, cluster, record) if cluster else ()
@@ -92,7 +91,7 @@ class Previews:
         self, book: Book, subject: Subject, plan: Plan, actor: Actor
     ) -> action_service_pb2.PreviewActionResponse | ActionRecord:
         """Make the bytes; of a pending action nobody has voted on they are kept, with the items; else return it."""
-        record = None if subject.record is None else known(book, subject.record.name)
+        record = None if subject.record is None else book.known(subject.record.name)
         if record is None:
             need = self._need(book, subject, actor)
             preview = self.preview_of(book, subject, plan, need.missing_votes, None)

@@ -10,7 +10,6 @@ from quell.remediation.v1 import failure_pb2
 
 from quell_actioncenter.application import births
 from quell_actioncenter.application.actor import Actor
-from quell_actioncenter.application.asking import known
 from quell_actioncenter.application.book import Book, Go, Note
 from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.domain import guards
@@ -129,7 +128,7 @@ class Voting:
 
     def _count(self, book: Book, vote: Vote) -> ActionRecord:
         """Count a vote, once; the last that is needed lets the action go, the first against it ends it."""
-        record = known(book, vote.action)
+        record = book.known(vote.action)
         before = book.view.get(REQUESTS, vote.vote_id)
         if before is not None:
             if before.content != vote.content:
