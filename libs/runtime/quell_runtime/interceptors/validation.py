@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from protovalidate import FieldPathElementPb, Violation
 
+from quell_runtime import times
 from quell_runtime.errors import InvalidError
 
 M = TypeVar("M", bound=Message)
@@ -39,6 +40,11 @@ def check(message: Message) -> None:
     """
     if found := protovalidate.collect_violations(message):
         raise FieldsInvalidError([_told(violation) for violation in found])
+    if path := times.impossible(message):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=path[:LONGEST], description="there is no such time", reason="timestamp.valid"
+        )
+        raise FieldsInvalidError([violation])
 
 
 async def checked(messages: AsyncIterator[M]) -> AsyncIterator[M]:

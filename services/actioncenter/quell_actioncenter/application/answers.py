@@ -20,6 +20,7 @@ from quell_actioncenter.domain.lifecycle import ENDED, Event, State
 from quell_actioncenter.domain.records import OUTCOMES, ActionRecord, chunk_name
 from quell_actioncenter.signing.proofs import opened
 from quell_actioncenter.store.tables import ACTIONS, ITEM_CHUNKS, TARGETS
+from quell_runtime import times
 from quell_runtime.kinds import kinds
 from quell_runtime.sealing import SealInvalidError, key_id_of
 from quell_runtime.seams import when
@@ -94,7 +95,7 @@ def _verifies(book: Book, record: ActionRecord, sealed: seal_pb2.Sealed, executo
         receipt = opened(sealed, receipt_pb2.Receipt, key)
     except SealInvalidError:
         return False
-    return receipt.warrant_digest == record.warrant_digest
+    return receipt.warrant_digest == record.warrant_digest and not times.impossible(receipt)
 
 
 def orphan(book: Book, sealed: seal_pb2.Sealed, executor: Executor) -> None:

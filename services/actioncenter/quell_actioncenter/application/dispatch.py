@@ -26,6 +26,7 @@ from quell_actioncenter.domain.lifecycle import State
 from quell_actioncenter.domain.ports import Link, LinkLostError
 from quell_actioncenter.domain.records import ExecutorRecord, OutboxRecord
 from quell_actioncenter.store.tables import EXECUTORS, FREEZES, OUTBOX, TARGETS
+from quell_runtime import times
 from quell_runtime.sealing import key_id_of
 from quell_runtime.store import Change
 
@@ -304,7 +305,9 @@ class Dispatcher:
             await self._absence.lost(name, state)
 
     async def _progress(self, progress: Sequence[progress_pb2.Progress], reports: Reports) -> None:
-        known = [(row, one) for one in progress if (row := self._ready.rows.get(one.action))]
+        known = [
+            (row, one) for one in progress if (row := self._ready.rows.get(one.action)) and not times.impossible(one)
+        ]
         for row, one in known:
             percent = one.percent if one.HasField("percent") else None
             self._house.progress[row.action] = action_pb2.Progress(percent=percent, message=one.message, time=one.time)

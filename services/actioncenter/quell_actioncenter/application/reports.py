@@ -17,6 +17,7 @@ from quell_actioncenter.domain.lifecycle import Event, State, WrongStateError
 from quell_actioncenter.domain.records import OUTCOMES, HostRecord, ItemChunkRecord, TargetRecord, chunk_name
 from quell_actioncenter.signing.proofs import enrolled, opened
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS, HOSTS, ITEM_CHUNKS, TARGETS
+from quell_runtime import times
 from quell_runtime.kinds import device_of, kind_of
 from quell_runtime.sealing import SealInvalidError
 
@@ -165,6 +166,7 @@ class Reports:
             holds = self._executor.plane == "device" and enrolled(report.enrolment).device == report.target
         except SealInvalidError:
             holds = False
+        holds = holds and not times.impossible(report)
         if not holds:
             _log.warning("target_unproven", target=report.target)
         return holds
@@ -227,4 +229,4 @@ def _effect_report(sealed: seal_pb2.Sealed) -> effect_report_pb2.EffectReport | 
         found = effect_report_pb2.EffectReport.FromString(sealed.body)
     except DecodeError:
         return None
-    return found if answers.is_id(found.id) else None
+    return found if answers.is_id(found.id) and not times.impossible(found) else None
