@@ -64,7 +64,8 @@ class Sandbox:
             path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile("/bin/sleep", self.running)
         with self.running.open("ab") as program:
-            program.write(MARKER)
+            # No other demo's: what has the same content is stopped wherever on the machine it runs.
+            program.write(MARKER + os.urandom(16))
         self.running.chmod(0o755)
         shutil.copy2(self.running, self.copy)
         self.suspicious.write_bytes(b"#!/bin/sh\n# something that nobody knows\n")
