@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import grpc
 import structlog
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from quell_runtime import addresses, metrics, reflection, tls
@@ -117,10 +117,11 @@ class Server:
         """Serve a service: `add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, servicer)`."""
         register(servicer, cast("grpc.aio.Server", _Noting(self._server, self._names)))
 
-    def add_unserved(self, service: ServiceDescriptor) -> None:
-        """Have a service of the contracts answer UNIMPLEMENTED, with its reason, to those who may call it."""
-        self._server.add_generic_rpc_handlers((unserved(service),))
-        self._names.append(service.full_name)
+    def add_unserved(self, *contracts: FileDescriptor) -> None:
+        """Have the services of contracts answer UNIMPLEMENTED, with its reason, to those who may call them."""
+        for service in (each for contract in contracts for each in contract.services_by_name.values()):
+            self._server.add_generic_rpc_handlers((unserved(service),))
+            self._names.append(service.full_name)
 
     async def start(self) -> None:
         """Listen.

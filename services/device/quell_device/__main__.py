@@ -68,9 +68,7 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
             fleet_service_pb2_grpc.add_FleetServiceServicer_to_server, FleetServicer(registry, enrolment, rng)
         )
         service.api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(gateway))
-        for contract in (device_remediation_service_pb2, artifact_service_pb2):
-            for unserved in contract.DESCRIPTOR.services_by_name.values():
-                service.api.add_unserved(unserved)
+        service.api.add_unserved(device_remediation_service_pb2.DESCRIPTOR, artifact_service_pb2.DESCRIPTOR)
         for server in (service.agents, service.enrolment):
             server.add(agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents)
         presence = asyncio.create_task(gateway.presence.run())

@@ -64,9 +64,7 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
-        for contract in (mailbox_service_pb2, email_remediation_service_pb2):
-            for unserved in contract.DESCRIPTOR.services_by_name.values():
-                api.add_unserved(unserved)
+        api.add_unserved(mailbox_service_pb2.DESCRIPTOR, email_remediation_service_pb2.DESCRIPTOR)
         yield Service(api, people, urls)
 
 

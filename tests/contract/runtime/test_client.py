@@ -19,7 +19,7 @@ from quell_runtime.server import ENROLMENT, Server
 async def port(deployment: Deployment) -> AsyncIterator[int]:
     """Serve enrolment, which says that nobody serves it yet."""
     server = Server(deployment.enrolment(), ENROLMENT, deployment.name, People(deployment.people))
-    server.add_unserved(agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"])
+    server.add_unserved(agent_service_pb2.DESCRIPTOR)
     await server.start()
     yield server.port
     await server.drain(settle_s=0, grace_s=0)

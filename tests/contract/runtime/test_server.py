@@ -38,7 +38,7 @@ async def served(deployment: Deployment, server: Server | None = None) -> AsyncI
     server = server or deployment.server("email")
     server.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, Urls())
     server.add(policy_service_pb2_grpc.add_PolicyServiceServicer_to_server, Unwritten())  # type: ignore[abstract]
-    server.add_unserved(mailbox_service_pb2.DESCRIPTOR.services_by_name["MailboxService"])
+    server.add_unserved(mailbox_service_pb2.DESCRIPTOR)
     await server.start()
     try:
         yield server
