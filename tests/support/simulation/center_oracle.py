@@ -79,6 +79,14 @@ class CenterOracle:
         self.chain = (newest.number, newest.hash) if newest else (0, BEGINNING)
         self.remembered()
 
+    def acknowledged(self, name: str, vote_id: str = "") -> None:
+        """Hear that somebody was told of a birth or a vote: it is stored by now, and stays so."""
+        if name not in self.mirror.of(ACTIONS) or (vote_id and not self._has(name, vote_id)):
+            self.violated(3, f"{vote_id} {name} was acknowledged and is not stored")
+        self.known.add(name)
+        if vote_id:
+            self.told.append((name, vote_id))
+
     def remembered(self) -> None:
         """Look for all that was acknowledged."""
         for name, vote_id in self.told:
@@ -125,10 +133,10 @@ class CenterOracle:
             # An event that takes place in no state of the table can be remarked, and then changes none.
             if expected is None:
                 expected = State(state)
-            if event.state != expected:
+            if int(event.state) != int(expected):
                 self.violated(8, f"{after.name}: {event.event} led from {State(state).name} to {event.state}")
             state = event.state
-        if (state, number) != (after.state, after.events) or after.action.state != after.state:
+        if (state, number) != (after.state, after.events) or int(after.action.state) != after.state:
             self.violated(8, f"{after.name} is {State(after.state).name}, its history says {State(state).name}")
 
     def _moved(self, state: State, after: ActionRecord, events: Sequence[EventRecord]) -> None:
@@ -166,7 +174,7 @@ class CenterOracle:
                 self.violated(7, f"{len(since)} of {budget.name} in {budget.window}, {budget.limit} are allowed")
 
     def _as_the_receipts_say(self, after: ActionRecord) -> None:
-        """What is shown is what the executor sealed: the first receipt's state, the last one's outcome."""
+        """Hold what is shown against what executors sealed: the first receipt's state, the last one's outcome."""
         receipts = [self.receipts[name] for name in after.receipts if name in self.receipts]
         if len(receipts) != len(after.receipts):
             self.violated(5, f"{after.name} counts a receipt that no executor has written")

@@ -33,6 +33,8 @@ from simulation.world import NETWORK, OURS, Change, World, is_file
 
 SLACK = timedelta(seconds=2)
 """Between deciding and what is seen of it lie a few waits for the disk."""
+WRONG = timedelta(minutes=2)
+"""How far a clock is ahead at most."""
 TO_DO = item_pb2.ITEM_STATE_PLANNED
 NOT_OURS = (item_pb2.ITEM_STATE_SUPERSEDED, item_pb2.ITEM_STATE_KEPT)
 
@@ -75,7 +77,7 @@ class ExecutorOracle:
                     self._as_it_is(receipt)
 
     def _begun(self, order: Order, begun: Begun) -> None:
-        """What is begun is in time, not frozen, and the newest of what it is about."""
+        """Check that what is begun is in time, not frozen, and the newest of what it is about."""
         self.begun_in[order.action] = self.node.lives
         warrant = warrant_of(order)
         if self.clock.now() > when(warrant.expire_time) + SLACK:
@@ -108,7 +110,7 @@ class ExecutorOracle:
         return not warrant.undo_of and means(warrant, key)
 
     def _as_it_is(self, receipt: receipt_pb2.Receipt) -> None:
-        """A receipt says what is so at that moment."""
+        """Check that a receipt says what is so at that moment."""
         if receipt.outcome.effect != outcome_pb2.EFFECT_STATE_IN_FORCE:
             return
         begun = self.mirror.of(PLANS).get(receipt.action)
@@ -164,7 +166,8 @@ class ExecutorOracle:
         """Tell whether the warrant of who answers for it ordered it to come back by now."""
         owner = self.mirror.of(OWNERS).get(key)
         revert = self.mirror.of(REVERTS).get(owner.owner) if owner else None
-        return revert is not None and revert.time <= self.clock.now() + SLACK
+        # By whichever of its clocks comes first, and these are at most so wrong.
+        return revert is not None and revert.time <= max(self.clock.now(), self.clock.lapse.now()) + WRONG
 
     def _gives_way(self, change: Change) -> bool:
         """Tell whether an action that a crash left half-way takes back what a newer one answers for."""

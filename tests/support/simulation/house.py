@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quell.device.v1 import agent_service_pb2
-from quell.warrant.v1 import receipt_pb2, warrant_pb2
+from quell.warrant.v1 import effect_report_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from quell_actioncenter.domain.policy_yaml import read_policy
 from quell_actioncenter.store.tables import ACTIONS, FREEZES
@@ -22,15 +22,25 @@ from simulation.disk import Disk
 from simulation.executor_oracle import ExecutorOracle
 from simulation.life import Life
 from simulation.lines import End, Faults, Line
-from simulation.nodes import AgentNode, CenterNode, EmailNode, ExecutorNode, Kinds, Node, RouterNode
-from simulation.nodes import WorkRequest, WorkResponse
+from simulation.nodes import (
+    AgentNode,
+    CenterNode,
+    EmailNode,
+    ExecutorNode,
+    Kinds,
+    Node,
+    RouterNode,
+    WorkRequest,
+    WorkResponse,
+)
 from simulation.policy import POLICY
 from simulation.times import Lapse, NodeClock, SeededRng
-from simulation.world import World, file_key, message_key
+from simulation.world import Change, World, file_key, message_key
 
 COMMITS = {"center": 40, "router": 10, "email": 12, "agent-1": 12, "agent-2": 12}
 """In how many commits of a life it may be that it dies."""
 KIT = ("kit.accepted", "kit.planned", "kit.applied", "kit.ended", "kit.reverted", "world.before", "world.after")
+OFTEN = ("center.sent", "kit.accepted", "kit.planned", "world.before")
 TWICE = ("warrants", "cancels", "freeze", "key_set", "stored", "receipts", "items", "effects")
 """Messages that may come twice."""
 
@@ -86,7 +96,9 @@ class Simulation:
         self._build(kinds)
         self.oracle = CenterOracle(self.violated, self.receipts, read_policy(POLICY).budgets)
         self.oracles = {
-            one.name: ExecutorOracle(self.violated, one, self.clock_of(one.name), self._frozen, self.sent, self.receipts)
+            one.name: ExecutorOracle(
+                self.violated, one, self.clock_of(one.name), self._frozen, self.sent, self.receipts
+            )
             for one in self.executors
         }
         for one in self.executors:
@@ -152,7 +164,7 @@ class Simulation:
         fates = self.chance(f"fate/{name}/{self.lapse.elapsed()}")
         if self.storm and fates.random() < 0.6:
             point = fates.choice(points_of(name))
-            most = COMMITS[name] if point.endswith(("decided", "committed")) else 3
+            most = COMMITS[name] if point.endswith(("decided", "committed")) else 3 if point in OFTEN else 1
             self._fates[name] = (life, point, fates.randint(1, most))
         self.note(f"{name} begins")
         return life
@@ -206,7 +218,7 @@ class Simulation:
         elif name in self.oracles:
             self.oracles[name].stored(writes)
 
-    def _changed(self, world: World, change: Any) -> None:
+    def _changed(self, world: World, change: Change) -> None:
         self.counts.changes += 1
         self.note(f"{world.name}: {change.key} from {change.before[:12]!r} to {change.after[:12]!r} by {change.action}")
         self.oracles[world.name].changed(world, change)
@@ -248,8 +260,8 @@ class Simulation:
 
         end.tap = tap
 
-    def _warrant_goes(self, sealed: Any) -> None:
-        """What is sent was stored before, and goes out in the same bytes each time."""
+    def _warrant_goes(self, sealed: seal_pb2.Sealed) -> None:
+        """Check that what is sent was stored before, and goes out in the same bytes each time."""
         warrant = warrant_pb2.Warrant.FromString(sealed.body)
         record = self.oracle.mirror.of(ACTIONS).get(warrant.action)
         digest = hashlib.sha256(sealed.body).digest()
@@ -259,10 +271,13 @@ class Simulation:
         self.note(f"warrant {warrant.sequence} for {warrant.action} goes down {'back ' + warrant.undo_of}")
 
     def _goes_up(self, response: WorkResponse) -> bool:
-        """What goes up was journaled before."""
+        """Check that what goes up was journaled before."""
         for sealed in response.receipts.receipts:
             receipt = receipt_pb2.Receipt.FromString(sealed.body)
             self.note(f"receipt for {receipt.action}: {receipt.disposition} {receipt.outcome.effect}")
             if receipt.id not in self.receipts:
                 self.violated(5, f"a receipt for {receipt.action} was sent that is not journaled")
+        for sealed in response.effects.reports:
+            report = effect_report_pb2.EffectReport.FromString(sealed.body)
+            self.note(f"report on {report.action}: {report.event} {report.effect}")
         return response.WhichOneof("message") in TWICE

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable  # noqa: TC003 - in one place with the others
 
 from simulation.life import Life
 
@@ -33,7 +33,8 @@ class End:
             raise CutError
         line, loop = self._line, asyncio.get_running_loop()
         for _ in range(2 if self.tap(sent) and line.chance() < line.faults.twice else 1):
-            self._latest = max(self._latest, loop.time() + line.delay())
+            # Later than the one before: timers of one moment have no order.
+            self._latest = max(self._latest + 1e-5, loop.time() + line.delay())
             loop.call_at(self._latest, self.other.come, sent)
         if line.chance() < line.faults.loss:
             line.break_off()

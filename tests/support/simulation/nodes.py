@@ -1,6 +1,5 @@
 """The house: a centre, an email executor, a router, and agents; each lives, dies, and lives again on its disk."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,9 +27,10 @@ from quell_executor.transport import TransportClosedError
 from quell_runtime import key_sets
 from quell_runtime.errors import QuellError
 from quell_runtime.sealing import SealKey
+from quell_runtime.seams import stamp
 from quell_runtime.store import Statement, Store
-from simulation.lines import CutError, End, Line
 from simulation.life import Life
+from simulation.lines import CutError, End, Line
 from simulation.times import START, NodeClock, SeededRng
 from simulation.world import World
 
@@ -341,7 +341,7 @@ class RouterNode(Node):
         if await store.load(DEVICES, device):
             return
         statement = enrolment_pb2.Enrolment(
-            device=agent.device, identity_key=agent.key.public, token_digest=bytes(32), time=key_sets.stamp(START)
+            device=agent.device, identity_key=agent.key.public, token_digest=bytes(32), time=stamp(START)
         )
         sealed = agent.key.seal(statement.DESCRIPTOR.full_name, [statement.SerializeToString()])[0]
         record = DeviceRecord(device, agent.key.public, sealed, (), START, START)

@@ -1,11 +1,10 @@
 """People and detectors: what they ask for, at random, and again until they have an answer."""
 
 import asyncio
-import random
 import uuid
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from quell.actioncenter.v1 import (
@@ -19,7 +18,7 @@ from quell.remediation.v1 import device_pb2, email_pb2, evidence_pb2, remediatio
 
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.center import Center
-from quell_actioncenter.domain.lifecycle import ENDED, RETRYABLE, UNDECIDED, State
+from quell_actioncenter.domain.lifecycle import DECIDED, ENDED, RETRYABLE, SENT, UNDECIDED, State
 from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, FREEZES
 from quell_runtime.errors import CommitUnknownError, QuellError
@@ -58,6 +57,7 @@ class People:
             (self.submit, 4),
             (self.change_evidence, 1),
             (self.create, 5),
+            (self.contradict, 4),
             (self.approve, 8),
             (self.reject, 1),
             (self.cancel, 2),
@@ -105,7 +105,7 @@ class People:
         return str(uuid.UUID(bytes=self.chance.randbytes(16), version=4))
 
     def _born(self, action: action_pb2.Action) -> None:
-        self.simulation.oracle.known.add(action.name)
+        self.simulation.oracle.acknowledged(action.name)
 
     def _actions(self, fits: Callable[[ActionRecord], bool]) -> list[ActionRecord]:
         found = self.simulation.oracle.mirror.of(ACTIONS).values()
@@ -160,13 +160,24 @@ class People:
         request = action_service_pb2.CreateActionRequest(
             action_id=self._new(), remediation=remediation, comment="simulated"
         )
-        if lasts and self.chance.random() < 0.4:
-            minutes = self.chance.choice((5, 60, 24 * 60))
+        if lasts and self.chance.random() < 0.6:
+            minutes = self.chance.choice((30, 120, 24 * 60))
             request.revert_time.CopyFrom(stamp(self.simulation.lapse.now() + timedelta(minutes=minutes)))
         who = self.chance.choice(PEOPLE)
         return self.ask(lambda center, sent, who: center.actions.create(sent, who), request, who, self._born)
 
-    def _remediation(self) -> tuple[remediation_pb2.Remediation, bool]:
+    def contradict(self) -> Coroutine[Any, Any, None] | None:
+        """Let go of what is being done, or waits to be: it overtakes."""
+        record = self._some(lambda record: State(record.state) in (*DECIDED, *SENT) and record.kind in LET_GO_BY)
+        if record is None:
+            return None
+        request = action_service_pb2.CreateActionRequest(
+            action_id=self._new(), remediation=LET_GO_BY[record.kind](record.action.remediation), comment="simulated"
+        )
+        who = self.chance.choice(PEOPLE)
+        return self.ask(lambda center, sent, who: center.actions.create(sent, who), request, who, self._born)
+
+    def _remediation(self) -> tuple[remediation_pb2.Remediation, bool]:  # noqa: PLR0911 - one for each kind
         device = self.chance.choice(self.simulation.router.agents).device
         taken = self._some(lambda record: record.kind in ("stop_and_quarantine", "soft_delete_messages"))
         match self.chance.randint(0, 9):
@@ -232,7 +243,7 @@ class People:
 
         def told(action: action_pb2.Action) -> None:
             self.simulation.note(f"the vote {vote_id} of {who.name} on {action.name} is acknowledged")
-            self.simulation.oracle.told.append((action.name, vote_id))
+            self.simulation.oracle.acknowledged(action.name, vote_id)
 
         await self.ask(lambda center, sent, who: center.actions.approve(sent, who), request, who, told)
 
@@ -303,10 +314,31 @@ class People:
             await self.ask(lambda center, sent, who: center.controls.unfreeze(sent, who), request, who, _nothing)
 
 
+def unblock(done: remediation_pb2.Remediation) -> remediation_pb2.Remediation:
+    """Order a URL unblocked."""
+    return remediation_pb2.Remediation(unblock_url=email_pb2.UnblockUrl(pattern=done.block_url.pattern))
+
+
+def join(done: remediation_pb2.Remediation) -> remediation_pb2.Remediation:
+    """Order the end of an isolation."""
+    release = device_pb2.ReleaseDeviceFromIsolation(device=done.isolate_device.device)
+    return remediation_pb2.Remediation(release_device_from_isolation=release)
+
+
+def give_back(done: remediation_pb2.Remediation) -> remediation_pb2.Remediation:
+    """Order files back, by their content."""
+    order = done.stop_and_quarantine
+    release = device_pb2.ReleaseFromQuarantine(device=order.device, sha256=order.file.sha256 or digest(CONTENTS[0]))
+    return remediation_pb2.Remediation(release_from_quarantine=release)
+
+
+LET_GO_BY = {"block_url": unblock, "isolate_device": join, "stop_and_quarantine": give_back}
+
+
 def isolation(device: str) -> device_pb2.IsolateDevice:
     """Order a device isolated."""
     return device_pb2.IsolateDevice(device=device, mode=device_pb2.ISOLATION_MODE_FULL)
 
 
-def _nothing(_answer: Any) -> None:
+def _nothing(_answer: object) -> None:
     """Take an answer that nothing follows from."""

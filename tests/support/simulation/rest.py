@@ -5,7 +5,7 @@ import asyncio
 from quell.remediation.v1 import outcome_pb2
 
 from quell_actioncenter.domain.lifecycle import ENDED, UNDECIDED, State
-from quell_actioncenter.store.tables import ACTIONS, EFFECTS, FREEZES
+from quell_actioncenter.store.tables import ACTIONS, EFFECTS
 from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, Stage
 from simulation.house import Simulation
 from simulation.nodes import AgentNode, ExecutorNode
@@ -94,5 +94,5 @@ def _register_is_true(simulation: Simulation, node: ExecutorNode) -> None:
         if simulation.center.restored or node.restored or given_up:
             continue
         if not so or (effect.state == IN_FORCE and so != keys):
-            shown = outcome_pb2.EffectState.Name(effect.state)
+            shown = outcome_pb2.EffectState.Name(effect.effect.state)
             simulation.violated(9, f"the register says {shown} of {action}; of {keys} only {so} are")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict
 
 from simulation.house import Counts, Simulation
 from simulation.life import LIFE, Crash, tasks_have_lives
@@ -43,7 +44,7 @@ def run(seed: int, kinds: Kinds | None = None) -> Result:
         simulation = Simulation(seed, Path(folder), kinds or Kinds())
         structlog.configure(processors=[_heard(simulation)], cache_logger_on_first_use=False)
         with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-            runner.get_loop().set_task_factory(tasks_have_lives)
+            runner.get_loop().set_task_factory(tasks_have_lives)  # type: ignore[arg-type]
             runner.get_loop().set_exception_handler(_unheard(simulation))
             try:
                 runner.run(_live(simulation))
@@ -78,16 +79,18 @@ async def _live(simulation: Simulation) -> None:
     await storm.end()
 
 
-def _heard(simulation: Simulation) -> Callable[[Any, str, Any], Any]:
+def _heard(simulation: Simulation) -> Callable[[object, str, EventDict], EventDict]:
     """Write down what is logged; an error of the living is one."""
 
-    def hear(_logger: Any, method: str, event: Any) -> Any:
+    def hear(_logger: object, method: str, event: EventDict) -> EventDict:
         life, error = LIFE.get(), event.get("exc_info")
         error = sys.exc_info()[1] if error is True else error
-        simulation.note(f"log {life.name if life else ''}: {event.get('event')} {error or ''}")
+        name = life.name if life else ""
+        why = " ".join(str(part) for part in (event.get("message"), event.get("why"), error) if part)
+        simulation.note(f"log {name}: {event.get('event')} {why}")
         bad = method in ("error", "exception", "critical") and life is not None and life.alive
         if bad and not isinstance(error, Crash) and "simulated" not in str(error):
-            simulation.violated(0, f"{life and life.name} logs {event.get('event')}: {error!r}")
+            simulation.violated(0, f"{name} logs {event.get('event')}: {error!r}")
         raise structlog.DropEvent
 
     return hear

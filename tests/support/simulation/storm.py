@@ -1,4 +1,4 @@
-"""What goes wrong, at random: lives end, lines break, clocks are wrong, weeks pass, disks are put back, users meddle."""
+"""What goes wrong, at random: lives end, lines break, clocks err, weeks pass, disks are put back, users meddle."""
 
 import asyncio
 from datetime import timedelta
