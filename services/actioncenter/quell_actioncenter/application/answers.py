@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
@@ -33,8 +33,23 @@ TAKEN_BACK = (
 """What the world is found to be after an undo that has nothing left to do."""
 MOST_CHUNKS = 4000
 """Of the items of one action: two million."""
+MOST_ORPHANS = 1000
+ORPHAN_BYTES = 16 << 10
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ACTION = re.compile("actions/[0-9a-f-]{36}")
+
+
+@dataclass(slots=True)
+class Orphans:
+    """Which reports of one stream that nothing here asked for are kept: so many, since each fills the log for good."""
+
+    ids: set[str] = field(default_factory=set)
+
+    def keeps(self, report_id: str, sealed: seal_pb2.Sealed) -> bool:
+        """Tell whether a report is kept; asked again about one, it says the same."""
+        if len(self.ids) < MOST_ORPHANS and sealed.ByteSize() <= ORPHAN_BYTES:
+            self.ids.add(report_id)
+        return report_id in self.ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class Executor:
 
     plane: str
     identity_key: bytes
+    orphans: Orphans = field(default_factory=Orphans, compare=False)
 
     @property
     def fingerprint(self) -> bytes:
@@ -101,14 +117,15 @@ def _verifies(book: Book, record: ActionRecord, sealed: seal_pb2.Sealed, executo
 def orphan(book: Book, sealed: seal_pb2.Sealed, executor: Executor) -> None:
     """Keep a receipt that nothing here asked for, or that is not proven or makes no sense: it changes nothing."""
     told = read(sealed)
-    record = book.action(told.action) if told else None
+    if told is None or not executor.orphans.keeps(told.id, sealed):
+        return
+    record = book.action(told.action)
     digest = hashlib.sha256(sealed.SerializeToString(deterministic=True)).hexdigest()
     comment = f"A receipt of other bytes, for nothing that is known, or not proven: {digest}."
     if record is not None:
         book.remark(record, "receipt_orphaned", Note(executor.plane, comment, sealed=sealed))
     else:
-        resource = told.action if told else "receipts"
-        history.append(book.view, book.now, executor.plane, "receipt_orphaned", resource, sealed)
+        history.append(book.view, book.now, executor.plane, "receipt_orphaned", told.action, sealed)
 
 
 class Answering:

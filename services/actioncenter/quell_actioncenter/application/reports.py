@@ -134,6 +134,8 @@ class Reports:
             register.take_report(book, record, report, note)
 
     def _orphan(self, book: Book, report: effect_report_pb2.EffectReport, sealed: seal_pb2.Sealed) -> None:
+        if not self._executor.orphans.keeps(report.id, sealed):
+            return
         known = bool(report.action) and book.action(report.action) is not None
         resource = report.action if known else self._executor.plane
         history.append(book.view, book.now, self._executor.plane, "effect_report_orphaned", resource, sealed)

@@ -17,7 +17,7 @@ from quell_device.application.downward import Downward
 from quell_device.application.lane import Lane, conversation
 from quell_device.application.presence import Presence
 from quell_device.application.registry import Registry
-from quell_device.application.session import OWN_WORDS, Session
+from quell_device.application.session import BYTES_AS_ONE, OWN_WORDS, Session
 from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
 from quell_device.domain.batches import joined
@@ -112,7 +112,7 @@ class Gateway:
     async def _hear_agent(self, session: Session, requests: AsyncIterator[agent_service_pb2.ConnectRequest]) -> None:
         async for request in requests:
             own_words = request.HasField("facts") or request.up.HasField("hello")
-            await session.allow(OWN_WORDS if own_words else 1)
+            await session.allow(max(OWN_WORDS if own_words else 1, request.ByteSize() / BYTES_AS_ONE))
             if session.lane.closed:
                 return
             if request.HasField("facts"):

@@ -18,6 +18,8 @@ UNSTORED = 10_000
 """Ids that an agent may have sent without having heard that they are stored."""
 RATE, BURST, OWN_WORDS = 500.0, 2000.0, 250.0
 """Messages a second that an agent may send, those that it may send at once, and for how many hello or facts count."""
+BYTES_AS_ONE = 2048
+"""Of a message; a longer one counts as several, since what it says is kept for good."""
 REPLACEMENTS, WITHIN_SECONDS, REFUSED_SECONDS = 3, 60.0, 600.0
 
 
