@@ -4,14 +4,14 @@ A cluster is looked at again when the action on it has ended, and when evidence 
 for only then: two orders about one cluster at once would be in each other's way. One delta is open at a time.
 """
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from quell_actioncenter.application import births, deltas
+from quell_actioncenter.application.backlog import Backlog
 from quell_actioncenter.application.births import Birth
 from quell_actioncenter.application.book import CENTER, Book, Note
 from quell_actioncenter.application.desk import Desk
@@ -19,7 +19,7 @@ from quell_actioncenter.application.plans import Plan, Plans
 from quell_actioncenter.application.previews import Previews, Subject
 from quell_actioncenter.domain import decision
 from quell_actioncenter.domain.decision import Decision
-from quell_actioncenter.domain.errors import ExecutorAwayError, PlanRefusedError
+from quell_actioncenter.domain.errors import PlanRefusedError
 from quell_actioncenter.domain.lifecycle import LIVE, UNDECIDED, Event, State
 from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, EVIDENCE, INVESTIGATIONS
@@ -41,42 +41,22 @@ class Newcomers:
         self._desk = desk
         self._plans = plans
         self._previews = Previews(desk, plans)
-        self._clusters: dict[str, None] = {}
-        self._wake = asyncio.Event()
+        self._backlog = Backlog(_clusters, self._look, PAUSE_S)
 
     async def run(self) -> None:
         """Look at what has news, until cancelled."""
-        stop = self._desk.store.listen(self._changed)
-        try:
-            while True:
-                while self._clusters:
-                    await self._look(next(iter(self._clusters)))
-                self._wake.clear()
-                await self._wake.wait()
-        finally:
-            stop()
-
-    def _changed(self, changes: Sequence[Change[Any]]) -> None:
-        for change in changes:
-            for cluster in _clusters(change):
-                self._clusters[cluster] = None
-                self._wake.set()
+        await self._backlog.run(self._desk.store)
 
     async def _look(self, cluster: str) -> None:
-        del self._clusters[cluster]
+        subject = await self._desk.decide(lambda book: _subject(book, cluster))
+        if subject is None:
+            return
+        decided_by = self._desk.clock.now() + self._desk.in_force.policy.times.decision.default
         try:
-            subject = await self._desk.decide(lambda book: _subject(book, cluster))
-            if subject is not None:
-                decided_by = self._desk.clock.now() + self._desk.in_force.policy.times.decision.default
-                plan = await self._plans.ask(subject.remediation, "", decided_by + timedelta(days=1), subject.beyond)
-                await self._desk.decide(lambda book: self._ask(book, cluster, subject, plan))
+            plan = await self._plans.ask(subject.remediation, "", decided_by + timedelta(days=1), subject.beyond)
+            await self._desk.decide(lambda book: self._ask(book, cluster, subject, plan))
         except PlanRefusedError as refusal:
             _log.info("newcomers_unknown", action=cluster, reason=refusal.message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-            if not isinstance(error, ExecutorAwayError):
-                _log.exception("newcomers_failed", action=cluster)
-            self._clusters[cluster] = None
-            await asyncio.sleep(PAUSE_S)
 
     def _ask(self, book: Book, cluster: str, subject: Subject, plan: Plan) -> None:
         """Ask people about newcomers, or show them anew; nothing, if they were decided on in the meantime."""

@@ -1,13 +1,11 @@
 """Evidence that nothing could follow from is read again when what it waits for becomes known."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import structlog
-
+from quell_actioncenter.application.backlog import Backlog
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.evidence import Judged, Reading
@@ -15,7 +13,6 @@ from quell_actioncenter.domain.records import EvidenceRecord
 from quell_actioncenter.store.tables import EVIDENCE, EXECUTORS, INVESTIGATIONS, TARGETS
 from quell_runtime.store import Change, Query
 
-_log = structlog.get_logger()
 BATCH = 200
 PAUSE_S = 1.0
 PAGE = f"WHERE waits_for = ? AND name > ? AND name < ? ORDER BY name LIMIT {BATCH}"
@@ -32,35 +29,22 @@ class Rereading:
     def __init__(self, desk: Desk) -> None:
         """Decide at this desk."""
         self._desk = desk
-        self._keys: dict[Key, None] = {}
-        self._wake = asyncio.Event()
+        self._backlog = Backlog(_keys, self._read, PAUSE_S)
 
     async def run(self) -> None:
         """Read again what a restart may have missed, then what becomes known, until cancelled."""
-        stop = self._desk.store.listen(self._changed)
-        try:
-            (rows,) = await self._desk.store.read([Query(WAITING)])
-            self._keys.update(dict.fromkeys((str(row[0]), "") for row in rows))
-            while True:
-                while self._keys:
-                    await self._read(next(iter(self._keys)))
-                self._wake.clear()
-                await self._wake.wait()
-        finally:
-            stop()
+        await self._backlog.run(self._desk.store, self._missed)
+
+    async def _missed(self) -> list[Key]:
+        (rows,) = await self._desk.store.read([Query(WAITING)])
+        return [(str(row[0]), "") for row in rows]
 
     async def _read(self, key: Key) -> None:
-        try:
-            waits_for, prefix = key
-            del self._keys[key]
-            after = prefix
-            while rows := await self._desk.store.select(EVIDENCE, PAGE, (waits_for, after, prefix + LAST)):
-                await self._again([row.name for row in rows])
-                after = rows[-1].name
-        except Exception:  # noqa: BLE001 - whatever it is, it is tried again
-            _log.exception("rereading_failed", waits_for=key[0])
-            self._keys[key] = None
-            await asyncio.sleep(PAUSE_S)
+        waits_for, prefix = key
+        after = prefix
+        while rows := await self._desk.store.select(EVIDENCE, PAGE, (waits_for, after, prefix + LAST)):
+            await self._again([row.name for row in rows])
+            after = rows[-1].name
 
     async def _again(self, names: Sequence[str]) -> None:
         def work(book: Book) -> None:
@@ -76,12 +60,6 @@ class Rereading:
         investigation = book.view.need(INVESTIGATIONS, name)
         if not investigation.terminated:
             Reading(book, self._desk.in_force, investigation, Judged()).read(rows)
-
-    def _changed(self, changes: Sequence[Change[Any]]) -> None:
-        for change in changes:
-            for key in _keys(change):
-                self._keys[key] = None
-                self._wake.set()
 
 
 def _keys(change: Change[Any]) -> Iterator[Key]:
