@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+import protovalidate
 from google.protobuf.message import DecodeError
 from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import approval_pb2, key_set_pb2, preview_pb2, seal_pb2, warrant_pb2
@@ -90,6 +91,7 @@ def verify(sealed: seal_pb2.Sealed, key_set: key_set_pb2.KeySet | None, bench: B
         raise RefusedError("SEAL_INVALID", str(error)) from error
     _addressed_to_us(warrant, bench)
     _offered(warrant, bench)
+    _as_its_contract_says(warrant)
     if warrant.preview:
         _as_previewed(warrant)
     if quorum := bench.settings.quorums.get(str(warrant.remediation.WhichOneof("kind"))):
@@ -111,6 +113,14 @@ def _offered(warrant: warrant_pb2.Warrant, bench: Bench) -> None:
         raise RefusedError("EXECUTOR_LACKS_KIND", f"{kind} is not served here{missing and f': {missing}'}")
     if is_cluster(warrant.remediation) and not (warrant.snapshot_digest or warrant.undo_of):
         raise RefusedError("SNAPSHOT_LOST", "a cluster needs the list that was approved")
+
+
+def _as_its_contract_says(warrant: warrant_pb2.Warrant) -> None:
+    """Check every field by the contract's rules: a centre that is wrong, or no longer ours, has not checked them."""
+    try:
+        protovalidate.validate(warrant)
+    except protovalidate.ValidationError as error:
+        raise RefusedError("WARRANT_INVALID", "it is not as its contract says") from error
 
 
 def _as_previewed(warrant: warrant_pb2.Warrant) -> None:

@@ -49,6 +49,9 @@ def test_a_verified_warrant_is_made_by_verify_alone() -> None:
         ({"remediation": CLUSTER}, "SNAPSHOT_LOST"),
         ({"issue_time": stamp(START - timedelta(days=2))}, "SEAL_INVALID"),
         ({"issue_time": stamp(START + timedelta(days=365))}, "SEAL_INVALID"),
+        ({"remediation": quarantine("a")}, "WARRANT_INVALID"),
+        ({"sequence": 0}, "WARRANT_INVALID"),
+        ({"revert_time": stamp(START - timedelta(days=9))}, "WARRANT_INVALID"),
         ({"preview": b"\xff"}, "PREVIEW_MISMATCH"),
     ],
 )
