@@ -122,7 +122,7 @@ def test_nobody_approves_alone_what_they_asked_for(play: Callable[..., None]) ->
         stale = action_pb2.Action(name=asked.name, etag="77")
         with pytest.raises(ActionChangedError):
             await bench.approve(stale, BOB)
-        await bench.approve(asked, BOB)
+        assert (await bench.approve(asked, BOB)).decision.rule == "by-hand-people"
 
     play(story)
 

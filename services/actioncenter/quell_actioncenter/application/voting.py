@@ -12,7 +12,7 @@ from quell_actioncenter.application import births
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.book import Book, Go, Note
 from quell_actioncenter.application.desk import Desk, Place
-from quell_actioncenter.domain import guards
+from quell_actioncenter.domain import by_hand, guards
 from quell_actioncenter.domain.errors import ApprovalSealInvalidError, VoteIdTakenError
 from quell_actioncenter.domain.guards import Ballot, Question
 from quell_actioncenter.domain.lifecycle import Event, State
@@ -179,7 +179,9 @@ class Voting:
         return book.move(record, Event.REJECTED, Note(vote.actor.name, vote.comment, vote=said), edit)
 
     def _decided(self, book: Book, record: ActionRecord, kind: action_pb2.DecisionKind.ValueType) -> Go:
-        decision = action_pb2.Decision(kind=kind, rule=record.action.origin.policy.rule)
+        origin = record.action.origin
+        by_request = by_hand.RULE_UNPROVEN if origin.request.via else by_hand.RULE_PEOPLE
+        decision = action_pb2.Decision(kind=kind, rule=origin.policy.rule or by_request)
         return births.decided(book, self._desk.in_force, record, decision)
 
 
