@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from quell.actioncenter.v1 import action_pb2, action_service_pb2
 
 from quell_actioncenter.api import resources
+from quell_actioncenter.domain.lifecycle import UNDECIDED
 from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, REQUESTS
 from quell_runtime.kinds import is_cluster
@@ -14,6 +15,7 @@ from quell_runtime.listing.filters import Filter, parse
 from quell_runtime.seams import micros, when
 from quell_runtime.store import Store
 
+PENDING = tuple(map(int, UNDECIDED))
 MOST = 1000
 """Actions in one batch."""
 READ = 10_000
@@ -53,5 +55,5 @@ async def chosen(store: Store, request: action_service_pb2.BatchDecideActionsReq
 
 
 async def _pending(store: Store, wanted: Filter[ActionRecord], seen: int) -> list[ActionRecord]:
-    tail = f"WHERE state IN (1, 2) AND etag_time <= ? AND {wanted.sql} ORDER BY create_time, name LIMIT {READ}"
+    tail = f"WHERE state IN {PENDING} AND etag_time <= ? AND {wanted.sql} ORDER BY create_time, name LIMIT {READ}"
     return await store.select(ACTIONS, tail, (seen, *wanted.parameters))

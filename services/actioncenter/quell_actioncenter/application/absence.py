@@ -9,7 +9,8 @@ from quell_actioncenter.application import register
 from quell_actioncenter.application.book import CENTER, Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.ending import lose
-from quell_actioncenter.domain.lifecycle import LIVE, Event, State
+from quell_actioncenter.application.knowledge import GONE
+from quell_actioncenter.domain.lifecycle import ENDED, LIVE, Event, State
 from quell_actioncenter.domain.records import OutboxRecord
 from quell_actioncenter.store.tables import EFFECTS, OUTBOX
 from quell_runtime.store import Query
@@ -17,11 +18,12 @@ from quell_runtime.store import Query
 _log = structlog.get_logger()
 BATCH = 256
 PAUSE_S = 1.0
-ALIVE = f"SELECT name FROM actions WHERE device = ? AND state < {int(max(LIVE)) + 1} ORDER BY name LIMIT {BATCH}"  # noqa: S608 - our own numbers
-FORSAKEN = """
+END = int(min(ENDED))
+ALIVE = f"SELECT name FROM actions WHERE device = ? AND state < {END} ORDER BY name LIMIT {BATCH}"  # noqa: S608 - our own numbers
+FORSAKEN = f"""
 SELECT DISTINCT targets.name, targets.state FROM targets JOIN actions ON actions.device = targets.name
-WHERE targets.state IN (3, 4) AND actions.state < 7
-"""
+WHERE targets.state IN {GONE} AND actions.state < {END}
+"""  # noqa: S608 - as above
 
 
 class Absence:

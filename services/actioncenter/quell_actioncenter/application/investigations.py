@@ -26,9 +26,9 @@ from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS, REQUESTS
 from quell_runtime.seams import stamp
 from quell_runtime.store import Query
 
-NUMBERS = ", ".join(str(int(state)) for state in UNSENT)
+NUMBERS = tuple(map(int, UNSENT))
 UNSENT_OF = (
-    f"SELECT name FROM actions WHERE investigation = ? AND name > ? AND state IN ({NUMBERS}) ORDER BY name LIMIT 256"  # noqa: S608 - our own numbers
+    f"SELECT name FROM actions WHERE investigation = ? AND name > ? AND state IN {NUMBERS} ORDER BY name LIMIT 256"  # noqa: S608 - our own numbers
 )
 
 
