@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -54,10 +54,12 @@ class Conversation:
                 assert isinstance(message, executor_service_pb2.WorkResponse)
                 self.center.hear(message)
 
-    async def seen(self, remediation: remediation_pb2.Remediation) -> plan_pb2.PlanSummary:
+    async def seen(
+        self, remediation: remediation_pb2.Remediation, beyond: Sequence[bytes] = ()
+    ) -> plan_pb2.PlanSummary:
         """Ask what would be done; a cluster's list is kept as a snapshot."""
         keep = stamp(self.center.clock.now().replace(year=self.center.clock.now().year + 1))
-        query = plan_pb2.PlanQuery(id=str(uuid.uuid4()), remediation=remediation, keep_time=keep)
+        query = plan_pb2.PlanQuery(id=str(uuid.uuid4()), remediation=remediation, keep_time=keep, beyond=beyond)
         await self.say(plan=query)
         await self.until(lambda: any(plan.id == query.id and plan.WhichOneof("end") for plan in self.center.plans))
         end = next(plan for plan in self.center.plans if plan.id == query.id and plan.WhichOneof("end"))

@@ -42,6 +42,18 @@ async def test_a_cluster_goes_and_comes_back_whole_or_in_part(house: EmailHouse)
     assert [house.tree.photograph(address) for address in ALL] == before
 
 
+async def test_what_came_later_is_a_list_of_its_own(house: EmailHouse) -> None:
+    """What was on the approved list is left out wherever it is by now: moved by people, held by us, or deleted."""
+    async with house.conversation() as talk:
+        first = await talk.seen(CLUSTER)
+        await talk.carry_out(CLUSTER)
+        assert (await talk.seen(CLUSTER, [first.snapshot_digest])).item_count == 0
+        house.tree.deliver("bob@example.org", CAMPAIGN + b"later", base="later.more")
+        later = await talk.seen(CLUSTER, [first.snapshot_digest])
+        assert later.item_count == 1
+        assert (await talk.seen(CLUSTER, [first.snapshot_digest, later.snapshot_digest])).item_count == 0
+
+
 async def test_a_renamed_folder_is_a_conflict_that_is_told(house: EmailHouse) -> None:
     """The others come back; that one stays where it is held, and the receipt says why."""
     async with house.conversation() as talk:
