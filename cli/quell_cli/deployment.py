@@ -78,7 +78,7 @@ class Folder:
 
     @property
     def maildirs(self) -> Path:
-        """Where mailboxes lie unless the configuration says otherwise: `{domain}/{user}/Maildir`."""
+        """Where mailboxes lie unless the configuration says otherwise: `{address}/Maildir`."""
         return self.root / "mail"
 
     def log(self, name: str) -> Path:

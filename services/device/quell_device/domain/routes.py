@@ -1,6 +1,6 @@
 """Whose matter a message is: which device an action, a question or an id belongs to.
 
-An agent speaks for its own device only, so what it says about another's action or question goes nowhere. Noaction here
+An agent speaks for its own device only, so what it says about another's action or question goes nowhere. Nothing here
 is durable: what is forgotten is asked or sent again on the next stream.
 """
 
