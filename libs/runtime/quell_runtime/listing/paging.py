@@ -156,4 +156,7 @@ def decode(token: str) -> list[Any]:
 
 
 def _storable(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, int) and abs(value) < 1 << 63)
+    if isinstance(value, str):
+        # JSON can spell halves of characters, which no database takes.
+        return not any("\ud800" <= sign <= "\udfff" for sign in value)
+    return isinstance(value, int) and abs(value) < 1 << 63

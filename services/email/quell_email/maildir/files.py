@@ -8,6 +8,8 @@ from contextlib import contextmanager
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_REPLACE = 1
+MOST_TEXT = 64 << 20
+"""Bytes of a file that is read at once: its mailbox's user may have made it as large as the disk, or larger."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,13 +39,13 @@ def listed(handle: int) -> list[str]:
 
 
 def read_text(name: str, within: int) -> str | None:
-    """Return a small text file, or None if there is none."""
+    """Return a small text file, or None if there is none, or one that nobody honest wrote."""
     try:
         with (
             regular(name, within) as found,
             open(found, encoding="utf-8", errors="surrogateescape", closefd=False) as text,
         ):
-            return text.read()
+            return text.read() if os.fstat(found).st_size <= MOST_TEXT else None
     except FileNotFoundError:
         return None
 
