@@ -20,6 +20,8 @@ from quell_executor.effect import RefusedError
 
 log = structlog.get_logger()
 WORKER = (sys.executable, "-m", "quell_agent.scan_worker")
+ENVIRONMENT = {"PATH": os.defpath}
+"""What a worker, which reads hostile files, is told: not the agent's own, where its token may stand."""
 LINE_BYTES = 4 << 20
 BATCH = 16
 
@@ -72,7 +74,9 @@ class Rules:
             self._cache.mkdir(mode=0o700, exist_ok=True)
             for old in self._cache.iterdir():
                 old.unlink()
-            worker = await asyncio.create_subprocess_exec(*WORKER, "compile", self._folder, target, stdout=PIPE)
+            worker = await asyncio.create_subprocess_exec(
+                *WORKER, "compile", self._folder, target, stdout=PIPE, env=ENVIRONMENT
+            )
             said, _ = await worker.communicate()
             if worker.returncode != 0:
                 raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
@@ -149,7 +153,7 @@ class _Worker:
     async def _said(self, batch: Sequence[str]) -> list[tuple[bool, list[str], str, int]] | None:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+                *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES, env=ENVIRONMENT
             )
         process = self._process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
