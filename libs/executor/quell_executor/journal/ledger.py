@@ -152,6 +152,7 @@ class Ledger:
         """Write down what is new, and how late it is."""
         known = view.get(KNOWN, 1) or Known()
         time, sealed_time = max(known.time, self.time.now()), max(known.sealed_time, self.time.sealed)
+        self.time.saw_journaled(time)
         view.put(KNOWN, replace(known, time=time, sealed_time=sealed_time, **news))  # type: ignore[arg-type]
 
     def new_id(self) -> str:
@@ -214,6 +215,8 @@ class Ledger:
         failure: failure_pb2.Failure | None = None,
     ) -> str:
         """Write down what happened to an effect after its receipt; return the report's id."""
+        # A report is never older than the one before, whatever happens to the clock in between.
+        self._know(view)
         own_id, time = self.new_id(), stamp(self.time.now())
         report = effect_report_pb2.EffectReport(
             id=own_id, action=action, event=event, effect=effect, failure=failure, time=time
