@@ -39,7 +39,7 @@ class Connection:
         self._writer = writer
         self._encoder = Encoder()
         self._last = -1
-        self.told_to_go = False
+        self.put_out = asyncio.Event()
 
     def headers(self, path: str, *, end: bool = True, extra: Iterable[tuple[str, str]] = ()) -> HeadersFrame:
         """Return the beginning of a call on a new stream, without END_STREAM."""
@@ -79,12 +79,17 @@ class Connection:
         await asyncio.sleep(0)
 
     async def listen(self) -> None:
-        """Read until the end, note a GOAWAY, and answer nothing."""
+        """Read until the end, answer nothing, and note that the server wants no more: by a GOAWAY, or by its end.
+
+        The end may overtake the GOAWAY: what is still sent to a closed connection resets it, unread words included.
+        """
         with suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             while True:
                 frame, length = Frame.parse_frame_header(memoryview(await self._reader.readexactly(9)))
                 await self._reader.readexactly(length)
-                self.told_to_go |= isinstance(frame, GoAwayFrame)
+                if isinstance(frame, GoAwayFrame):
+                    self.put_out.set()
+        self.put_out.set()
 
 
 @asynccontextmanager
