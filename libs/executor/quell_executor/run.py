@@ -193,6 +193,8 @@ class Run:
         pending = _still_to_do(parts, seen)
         unfinished = any(part.to_do.items for part in pending)
         if unfinished and not lost and not _touched(parts, seen):
+            # Whoever goes before us now must not be taken for us at the next start.
+            await self.kit.journal.unbegin(action)
             return True
         stopped = self.order.canceled or self._stopped
         if unfinished and not stopped:

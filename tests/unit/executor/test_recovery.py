@@ -220,3 +220,20 @@ async def test_a_reading_begins_anew(house: House) -> None:
     await house.crash()
     house.world.gate.set()
     assert (await ended(house, warrant.action)).outcome.effect == outcome_pb2.EFFECT_STATE_IN_FORCE
+
+
+async def test_a_newer_action_that_went_first_is_not_undone_by_an_older_one(house: House) -> None:
+    """What was begun and came to nothing is only accepted again: what a newer one then does is not its own."""
+    house.world.files = {"/a": BAD}
+    older, newer = (house.center.warrant(quarantine(name="bad")) for _ in range(2))
+    for warrant, point in ((older, "kit.planned"), (newer, "kit.accepted")):
+        house.dies_at = point
+        house.send(warrant)
+        await house.until(lambda: not house.dies_at)
+    house.dies_at = "kit.applied"
+    await house.again()
+    await house.until(lambda: not house.dies_at)
+    await house.again()
+    assert (await house.receipt(newer)).outcome.effect == outcome_pb2.EFFECT_STATE_IN_FORCE
+    assert (await house.receipt(older)).disposition == receipt_pb2.DISPOSITION_SUPERSEDED
+    assert house.world.changes == ["take /a"]

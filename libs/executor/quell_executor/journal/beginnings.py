@@ -73,6 +73,17 @@ class Beginnings(Arrivals):
         self._answer(view, end)
         return None
 
+    async def unbegin(self, action: str) -> None:
+        """Note that nothing came of what was begun: it is only accepted again."""
+
+        def decide(view: View) -> None:
+            order = view.need(ORDERS, action)
+            if order.stage is Stage.BEGUN:
+                view.put(ORDERS, replace(order, stage=Stage.ACCEPTED))
+                view.drop(PLANS, action)
+
+        await self.durably(decide, [(ORDERS, action), (PLANS, action)])
+
     def _is_over(self, view: View, order: Order, verified: VerifiedWarrant) -> bool:
         """End what was called off, canceled or is too late."""
         if order.stage is Stage.ENDED:
