@@ -237,7 +237,12 @@ class Answering:
         """Note on an action what its undo has done."""
         undone = self._book.action(name)
         effect = undo.action.outcome.effect
+        # What newer actions answer for is theirs: it is not left of this one.
+        items = undo.action.outcome.items
+        back = items.done_items + items.unneeded_items + items.missing_items + items.superseded_items
         partly = effect == outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE
+        if partly and back + items.kept_items == items.total_items:
+            partly, effect = False, outcome_pb2.EFFECT_STATE_IN_FORCE
         if undone is None or State(undone.state) not in ENDED or not (partly or effect in TAKEN_BACK):
             return
 
