@@ -252,6 +252,9 @@ def is_file(selector: target_pb2.FileSelector, key: str) -> bool:
 
 def named(selector: target_pb2.FileSelector) -> frozenset[str]:
     """Return what a selector names."""
+    if selector.path and selector.sha256:
+        # Together they name one file: to fence its path alone would keep others from what it is not about.
+        return frozenset({f"device.file:{selector.sha256}:{selector.path}"})
     return frozenset({f"device.path:{selector.path}" if selector.path else f"device.content:{selector.sha256}"})
 
 
