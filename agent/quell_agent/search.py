@@ -126,9 +126,11 @@ def _refusal(error: Exception) -> RefusedError:
 
 
 def named(order: device_pb2.StopAndQuarantine) -> frozenset[str]:
-    """Return the keys of what an order names: a path, or a content, wherever it runs or in some folders."""
+    """Return the keys of what an order names: a file, a path, or a content, wherever it runs or in some folders."""
     if order.file.path:
-        return frozenset({f"device.path:{files.shown(files.meant(order.file.path))}"})
+        path = files.shown(files.meant(order.file.path))
+        # With its content it is one file: to fence the path alone would keep others from what it is not about.
+        return frozenset({f"device.file:{order.file.sha256}:{path}" if order.file.sha256 else f"device.path:{path}"})
     content = order.file.sha256 or f"sha1-{order.file.sha1}"
     places = [f":{files.shown(files.meant(folder))}" for folder in order.search_folders] or [""]
     return frozenset(f"device.content:{content}{place}" for place in places)
@@ -140,7 +142,7 @@ def names_that_mean(before: Before) -> frozenset[str]:
     path = files.shown(before.path)
     above = list(_prefixes(path))
     by_content = {f"device.content:{content}{place}" for content in contents for place in ("", *above)}
-    return frozenset({f"device.path:{path}", *by_content})
+    return frozenset({f"device.path:{path}", f"device.file:{before.content.sha256}:{path}", *by_content})
 
 
 def _prefixes(path: str) -> Iterator[str]:
