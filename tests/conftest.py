@@ -1,11 +1,15 @@
 """A skipped test is counted and says why. Where everything has to be there, with CI=true, it has failed."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 COMPLETE = os.environ.get("CI") == "true"
+
+# Who runs the tests in the background has them ignore Ctrl-C, and every process that they start and interrupt too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
