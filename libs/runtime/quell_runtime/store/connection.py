@@ -13,6 +13,8 @@ from quell_runtime.errors import CommitUnknownError, FullError
 from quell_runtime.store.table import SqlValue
 
 Row = Sequence[SqlValue]
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000", "cache_size = -8000")
+"""FULL: a power cut loses no acknowledged commit; NORMAL does."""
 Answer = TypeVar("Answer")
 
 
@@ -56,11 +58,8 @@ class Connection(Protocol):
 
 def _prepare(path: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    # FULL: a power cut loses no acknowledged commit; NORMAL does.
-    database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA busy_timeout = 10000")
-    database.execute("PRAGMA cache_size = -8000")
+    for pragma in PRAGMAS:
+        database.execute(f"PRAGMA {pragma}")
     return database
 
 
