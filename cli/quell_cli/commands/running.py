@@ -71,10 +71,19 @@ def _made(work: Callable[[], T]) -> T:
 
 
 def _run(work: Coroutine[None, None, None]) -> None:
+    import grpc  # noqa: PLC0415 - heavy
+
+    from quell_cli.problems import tell  # noqa: PLC0415
+    from quell_runtime.client import problem  # noqa: PLC0415
+
     try:
         _made(lambda: asyncio.run(work))
+    except grpc.aio.AioRpcError as error:
+        tell(problem(error), as_json=False)
+        sys.exit(1)
     except KeyboardInterrupt:
-        # All is stopped by now; the exit code is a shell's for Ctrl-C.
+        click.echo("\nStopped; nothing is left running.", err=True)
+        # The exit code is a shell's for Ctrl-C.
         sys.exit(130)
 
 
