@@ -80,11 +80,16 @@ def attacked(box: Path) -> Iterator[Callable[[], None]]:
 
 
 def test_no_other_file_is_ever_moved(box: Path) -> None:
-    """2,000 tries against an attacker who exchanges the folder and the file for links: the victim stays."""
+    """2,000 tries against an attacker who exchanges the folder and the file for links: the victim stays.
+
+    How often the attacker is the quicker one depends on the machine: more tries are made until 200 have moved the file.
+    """
     evil, keys, taken = box / "attacked/file", VaultKeys(b"k" * 32, lambda: None), 0
     with attacked(box) as make, files.opened_folder(str(box / "vault")) as descriptor:
         room = Room(descriptor, keys)
-        for _ in range(TRIES):
+        for number in range(100 * TRIES):
+            if number >= TRIES and taken > TRIES // 10:
+                break
             make()
             before = next(filter(None, (_planned(evil) for _ in range(1000))), None)
             assert before is None or before.content == Content(*EMPTY), "the victim was planned"
