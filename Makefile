@@ -30,7 +30,7 @@ test: $(SETUP)  ## pass the tests (ARGS='-k word' picks some)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 simulate: $(SETUP)  ## run the deterministic simulation over fresh seeds (SEEDS=1000)
-	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS) -p no:cacheprovider -k fresh
+	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) -p no:cacheprovider -k fresh
 
 bench: $(SETUP)  ## measure speed and memory, each beside its limit
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -19,7 +19,8 @@ def test_fresh_seeds_break_no_promise(
     """The nine invariants hold at every commit and change, and at rest."""
     one = request.config.getoption("--seed", None)
     count = 1 if one is not None else request.config.getoption("--seeds", 50)
-    first = one if one is not None else secrets.randbelow(10**9)
+    begin = request.config.getoption("--first", None)
+    first = next((at for at in (one, begin) if at is not None), secrets.randbelow(10**9))
     tally = fleet.run_many(first, count)
     record_property("simulation", f"seeds {first} to {first + count - 1}: {told(tally)}")
     if tally.broken:
