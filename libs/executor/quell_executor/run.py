@@ -104,9 +104,16 @@ class Run:
         parts = tuple([await changing.look(resolved.effect, plan) for plan in resolved.plans])
         if not self.verified.lets_go:
             parts = changing.spare(parts, self.kit.settings.protected)
-        begun = await self.kit.journal.begin(Beginning(self.verified, parts + resolved.kept, resolved.names))
+        beginning = Beginning(self.verified, parts + resolved.kept, resolved.names)
+        begun = await self.kit.journal.begin(beginning)
+        if begun is None:
+            return
+        self.kit.seams.point("kit.planned")
+        if self.kit.journal.time.now() >= when(self.verified.warrant.expire_time):
+            # It took too long to journal: the machine slept. Nothing is changed yet, and asked again it is too late.
+            await self.kit.journal.unbegin(self.order.action)
+            begun = await self.kit.journal.begin(beginning)
         if begun is not None:
-            self.kit.seams.point("kit.planned")
             await self._make(begun)
 
     async def _make(self, parts: Parts, begin_time: datetime | None = None) -> None:

@@ -57,6 +57,8 @@ class ExecutorOracle:
     """How often an action changed an item."""
     base: dict[str, str] = field(default_factory=dict)
     """What an item was before the first change that is not taken back."""
+    late: set[str] = field(default_factory=set)
+    """Actions whose plan was decided in time and journaled after their end."""
     lost: set[str] = field(default_factory=set)
     """Items that were changed by what an older copy of the journal does not know."""
 
@@ -80,7 +82,10 @@ class ExecutorOracle:
         """Check that what is begun is in time, not frozen, and the newest of what it is about."""
         self.begun_in[order.action] = self.node.lives
         warrant = warrant_of(order)
-        if self.clock.now() > when(warrant.expire_time) + SLACK:
+        # Time may pass between the decision and its commit; then no change may follow.
+        late = self.clock.now() > when(warrant.expire_time) + SLACK
+        (self.late.add if late else self.late.discard)(order.action)
+        if begun.begin_time > when(warrant.expire_time) + SLACK:
             self.violated(4, f"{order.action} was begun after it expired")
         # What it has heard it may know before it is written down: what counts is what holds here and there.
         if not lets_go(warrant) and self._frozen(order.kind) and self.frozen(order.kind):
@@ -121,6 +126,9 @@ class ExecutorOracle:
 
     def changed(self, _world: World, change: Change) -> None:
         """Look at a change of the world."""
+        for action in self.late:
+            if self._planned(action, change.key, reverts=change.reverts):
+                self.violated(4, f"{change.key} was changed for {action}, which was journaled after it expired")
         (self._taken_back if change.reverts else self._made)(change)
 
     def _made(self, change: Change) -> None:

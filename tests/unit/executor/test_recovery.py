@@ -60,6 +60,25 @@ async def test_a_crash_between_two_steps_changes_nothing_of_the_end(
     assert sorted(house.world.changes) == ["back /a", "back /b", "take /a", "take /b"]
 
 
+async def test_what_becomes_too_late_while_it_is_journaled_is_not_begun(house: House) -> None:
+    """The machine sleeps between the plan's commit and the first change, and wakes after the order's end."""
+    house.world.files = {"/a": BAD}
+
+    def sleeps(name: str) -> None:
+        if name == "kit.planned":
+            house.clock.advance(timedelta(days=30))
+
+    await house.again(point=sleeps)
+    await house.quiet()
+    warrant = house.center.warrant(quarantine(name="bad"))
+    house.send(warrant)
+    assert (await house.receipt(warrant)).disposition == receipt_pb2.DISPOSITION_EXPIRED
+    await house.again()
+    await house.quiet()
+    assert house.world.changes == []
+    assert len(house.center.of(warrant.action)) == 1
+
+
 async def half_done(house: House) -> str:
     """Die after the first of two changes; return the action. Nobody lives in the house then."""
     house.world.files = {"/a": BAD, "/b": BAD}
