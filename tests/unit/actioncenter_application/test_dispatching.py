@@ -109,18 +109,23 @@ def test_scans_wait_at_the_centre_and_others_overtake_them(play: Callable[..., N
     play(story)
 
 
+async def one_sent_before_it_left(bench: Bench) -> None:
+    """Have one action sent to a device that is silent and then away, and another asked for that waits for it."""
+    bench.device.answer = silent
+    device = bench.device.send_target(AGENT, CONNECTED)
+    await bench.settle()
+    await bench.submit(file(1, device=device))
+    await bench.settle()
+    bench.device.send_target(AGENT, AWAY)
+    await bench.settle()
+    await bench.submit(file(2, device=device), number="2")
+
+
 def test_what_waits_for_a_device_is_shown_and_sent_when_it_returns(play: Callable[..., None]) -> None:
     """Nothing is sent meanwhile; on its return everything without a receipt comes, the sent again."""
 
     async def story(bench: Bench) -> None:
-        bench.device.answer = silent
-        device = bench.device.send_target(AGENT, CONNECTED)
-        await bench.settle()
-        await bench.submit(file(1, device=device))
-        await bench.settle()
-        bench.device.send_target(AGENT, AWAY)
-        await bench.settle()
-        await bench.submit(file(2, device=device), number="2")
+        await one_sent_before_it_left(bench)
         await bench.settle()
         assert await bench.states() == ["DISPATCHED", "WAITING_FOR_TARGET"]
         assert len(bench.device.warrants) == 1
@@ -136,14 +141,7 @@ def test_a_target_that_stays_away_ends_what_waits_and_never_what_was_sent(play: 
     """Seven days later the unsent is TIMED_OUT; the sent is unconfirmed until its receipt."""
 
     async def story(bench: Bench) -> None:
-        bench.device.answer = silent
-        device = bench.device.send_target(AGENT, CONNECTED)
-        await bench.settle()
-        await bench.submit(file(1, device=device))
-        await bench.settle()
-        bench.device.send_target(AGENT, AWAY)
-        await bench.settle()
-        await bench.submit(file(2, device=device), number="2")
+        await one_sent_before_it_left(bench)
         await bench.settle(8 * 86400)
         assert await bench.states() == ["DISPATCHED", "TIMED_OUT"]
 
