@@ -26,7 +26,7 @@ demo: $(SETUP)  ## run the main job once on real input, step by step (ARGS=--yes
 run: $(SETUP)  ## start all services and this machine's agent; Ctrl-C stops (DATA=folder)
 	@$(BIN)/quell up --data $(DATA) $(ARGS)
 
-test: $(SETUP)  ## pass the tests (ARGS='-k word' picks some)
+test: $(SETUP) .venv/.lab  ## pass the tests (ARGS='-k word' picks some)
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 simulate: $(SETUP)  ## run the deterministic simulation over fresh seeds (SEEDS=1000)
@@ -57,6 +57,11 @@ proto: $(SETUP)  ## generate the Python code of the contracts
 lock: $(SETUP)  ## choose the newest allowed versions of everything and pin them by hash
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 --python-platform linux \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -q -o requirements.lock
+
+# As root on Debian it installs what tests of real effects need, and says so; it never fails.
+.venv/.lab: tools/lab.py $(SETUP)
+	@python3 tools/lab.py
+	@touch $@
 
 setup: $(SETUP)  ## make the virtual environment with all that the project needs
 
