@@ -141,7 +141,7 @@ class Scan:
         self.reading = 0
         self.most = 0
 
-    async def read(self, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
+    async def read(self, _action: str, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
         """Find what is called bad."""
         self.reading += 1
         self.most = max(self.most, self.reading)

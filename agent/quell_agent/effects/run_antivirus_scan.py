@@ -23,7 +23,7 @@ class RunAntivirusScan:
         """Scan by these rules."""
         self._rules = rules
 
-    async def read(self, order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
+    async def read(self, _action: str, order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
         """Read every file in scope; each rule that matches one is an item.
 
         Raises:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.message import Message
-from quell.remediation.v1 import failure_pb2, item_pb2, result_pb2
+from quell.remediation.v1 import failure_pb2, item_pb2, remediation_pb2, result_pb2
 
 OrderT_contra = TypeVar("OrderT_contra", bound=Message, contravariant=True)
 
@@ -98,6 +98,46 @@ class Effect(Protocol[OrderT_contra]):
         """
 
 
+@runtime_checkable
+class Standing(Effect[OrderT_contra], Protocol[OrderT_contra]):
+    """An effect whose change others can take away while it is in force, or a reboot: the kit makes it so again.
+
+    Once after each start, and whenever `moved` returns, the kit probes the newest action's plan; what is no longer as
+    ordered is reported TAMPERED, applied again, and reported REASSERTED, or DRIFTED if that did not help.
+
+    With the class attribute `dead_man = True` the kit takes the effect back unless the centre has acknowledged its
+    receipt within `Settings.dead_man` of applying; an order with a true field `hold` is spared that.
+    """
+
+    async def moved(self, plan: Plan) -> None:
+        """Wait until the world may have moved away from what the plan made; to return too often is no error.
+
+        It is cancelled when the plan is no longer in force. A change between two calls must not be missed: begin to
+        listen, then look once, then wait.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an effect's own mark in the world (a vault record, an entry, a state file) says is ours.
+
+    `action` is the bare id that stands in the mark; `remediation` would make it so, and its inverse takes it back;
+    `item` is what `plan_revert` needs to put back what was there before.
+    """
+
+    action: str
+    remediation: remediation_pb2.Remediation
+    item: PlannedItem
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """An effect that can say by its marks alone what of ours is in force, for a journal that was lost."""
+
+    async def marks(self) -> Sequence[Mark]:
+        """Read every mark. Change nothing; what can't be read is left out, and logged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a kind that only reads brought: an outcome an item, and what only some kinds bring."""
@@ -110,8 +150,8 @@ class Reading:
 class Reader(Protocol[OrderT_contra]):
     """A kind that changes nothing in the world. It is not fenced; a crash begins it anew; it may be cancelled."""
 
-    async def read(self, order: OrderT_contra, progress: Progress) -> Reading:
-        """Read.
+    async def read(self, action: str, order: OrderT_contra, progress: Progress) -> Reading:
+        """Read; `action` is the bare id of the action that asked for it.
 
         Raises:
             RefusedError: It can't be done.

@@ -242,7 +242,7 @@ class Run:
         async with self.kit.readings.setdefault(kind, asyncio.Lock()):
             if not await self.kit.journal.begin_reading(self.verified):
                 return
-            reading = await self._stoppable(lambda told: reader.read(order, told))
+            reading = await self._stoppable(lambda told: reader.read(self.order.action, order, told))
         await self._end_reading(reading)
 
     async def _end_reading(self, reading: "asyncio.Task[Reading]") -> None:

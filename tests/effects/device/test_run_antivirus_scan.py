@@ -17,6 +17,7 @@ from quell_agent import scan
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.scan import Rules
 from quell_agent.scan_places import files_in, places
+from quell_executor.contract import ACTION
 from quell_executor.effect import Reading, RefusedError
 
 MARKER = b"QUELL-DEMO-MARKER-this-file-is-harmless"
@@ -46,7 +47,7 @@ class Scene:
         """Scan paths, or all of it."""
         scope = device_pb2.PathScan(paths=map(str, paths or (self.box,)))
         order = device_pb2.RunAntivirusScan(paths=scope, cpu_percent=percent)
-        return await RunAntivirusScan(Rules(self.rules, self.cache)).read(order, self.said)
+        return await RunAntivirusScan(Rules(self.rules, self.cache)).read(ACTION, order, self.said)
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ class Scanning:
         """Read a world."""
         self.world = world
 
-    async def read(self, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
+    async def read(self, _action: str, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
         """Find what is there."""
         for percent in (0, 50):
             progress.report("reading", percent=percent)
