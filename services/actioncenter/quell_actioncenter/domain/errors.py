@@ -10,6 +10,7 @@ from quell_runtime.errors import (
     AwayError,
     ChangedError,
     ForbiddenError,
+    IdentityError,
     InvalidError,
     RangeError,
     StateError,
@@ -28,6 +29,12 @@ class RevertUnsupportedError(InvalidError):
     """A revert time in the past, or for a kind that can't be undone."""
 
     reason = "REVERT_UNSUPPORTED"
+
+
+class InvestigationRequiredError(InvalidError):
+    """Findings are to be evidence, and no investigation is named."""
+
+    reason = "INVESTIGATION_REQUIRED"
 
 
 class KindUnknownError(InvalidError):
@@ -178,6 +185,12 @@ class ApprovalSealInvalidError(StateError):
     reason = "SEAL_INVALID"
 
 
+class SealRequiredError(StateError):
+    """The policy asks for an approval under the caller's own key."""
+
+    reason = "SEAL_REQUIRED"
+
+
 class ActionEndedError(StateError):
     """It has its end; metadata `state` says which."""
 
@@ -236,6 +249,12 @@ class VotedAlreadyError(ForbiddenError):
     """The caller has voted, under this or another identity."""
 
     reason = "VOTED_ALREADY"
+
+
+class ActorTokenInvalidError(IdentityError):
+    """The token is not that person's word that this service asks for this action."""
+
+    reason = "ACTOR_TOKEN_INVALID"
 
 
 class ExecutorAwayError(AwayError):

@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quell.remediation.v1 import failure_pb2 as _failure_pb2
 from quell.remediation.v1 import outcome_pb2 as _outcome_pb2
 from quell.remediation.v1 import remediation_pb2 as _remediation_pb2
+from quell.warrant.v1 import seal_pb2 as _seal_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -432,6 +433,7 @@ class Vote(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
     vote_id: _builtins.str
     """Output only. Its id: a UUID, made by whoever votes."""
     actor: _builtins.str
@@ -444,6 +446,10 @@ class Vote(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When."""
 
+    @_builtins.property
+    def approval(self) -> _seal_pb2.Sealed:
+        """Output only. The `Approval` that the person sealed with an own key; the warrant carries it. Not set: none was."""
+
     def __init__(
         self,
         *,
@@ -452,10 +458,11 @@ class Vote(_message.Message):
         answer: Global___Answer.ValueType = ...,
         comment: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        approval: _seal_pb2.Sealed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "answer", b"answer", "comment", b"comment", "time", b"time", "vote_id", b"vote_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "answer", b"answer", "approval", b"approval", "comment", b"comment", "time", b"time", "vote_id", b"vote_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -470,10 +477,13 @@ class ApprovalNeed(_message.Message):
     MISSING_VOTES_FIELD_NUMBER: _builtins.int
     PERMISSION_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     missing_votes: _builtins.int
     """Output only. How many more people must approve."""
     permission: _builtins.str
     """Output only. The permission that they need: `isolate_device.approve`."""
+    sealed: _builtins.bool
+    """Output only. Whether each of them must seal an `Approval` with an own key."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. Why it needs people at all: the rules, budgets and protections that hold it."""
@@ -484,10 +494,11 @@ class ApprovalNeed(_message.Message):
         missing_votes: _builtins.int = ...,
         permission: _builtins.str = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
+        sealed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_votes", b"missing_votes", "permission", b"permission", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_votes", b"missing_votes", "permission", b"permission", "reasons", b"reasons", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

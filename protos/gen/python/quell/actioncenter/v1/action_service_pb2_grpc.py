@@ -128,6 +128,9 @@ class ActionServiceServicer:
         Errors:
         INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
         REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+        INVESTIGATION_REQUIRED: findings are to be evidence, and no investigation is named.
+        UNAUTHENTICATED      ACTOR_TOKEN_INVALID: not sealed by a key of that person's in people.toml, or for another
+        deployment, service or action, or past its end.
         NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
         ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
         FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
@@ -200,7 +203,9 @@ class ActionServiceServicer:
         ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
         FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
         PREVIEW_REQUIRED: its target is a cluster; preview it and send the digest.
-        SEAL_REQUIRED, SEAL_INVALID: the policy asks for an approval under the caller's own key.
+        SEAL_REQUIRED: the policy asks for an approval under the caller's own key.
+        SEAL_INVALID: the approval is not sealed by a key of the caller's in people.toml, or is
+        another deployment's or person's, or past its end.
         ABORTED              ACTION_CHANGED: it is no longer what the etag or the preview showed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -47,6 +47,9 @@ class ActionServiceStub:
     Errors:
       INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                            REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+                           INVESTIGATION_REQUIRED: findings are to be evidence, and no investigation is named.
+      UNAUTHENTICATED      ACTOR_TOKEN_INVALID: not sealed by a key of that person's in people.toml, or for another
+                           deployment, service or action, or past its end.
       NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
       ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
       FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
@@ -99,7 +102,9 @@ class ActionServiceStub:
       ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
       FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
                            PREVIEW_REQUIRED: its target is a cluster; preview it and send the digest.
-                           SEAL_REQUIRED, SEAL_INVALID: the policy asks for an approval under the caller's own key.
+                           SEAL_REQUIRED: the policy asks for an approval under the caller's own key.
+                           SEAL_INVALID: the approval is not sealed by a key of the caller's in people.toml, or is
+                           another deployment's or person's, or past its end.
       ABORTED              ACTION_CHANGED: it is no longer what the etag or the preview showed.
     """
     RejectAction: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.RejectActionRequest, _action_service_pb2.RejectActionResponse]
@@ -201,6 +206,9 @@ class ActionServiceAsyncStub(ActionServiceStub):
     Errors:
       INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                            REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+                           INVESTIGATION_REQUIRED: findings are to be evidence, and no investigation is named.
+      UNAUTHENTICATED      ACTOR_TOKEN_INVALID: not sealed by a key of that person's in people.toml, or for another
+                           deployment, service or action, or past its end.
       NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
       ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
       FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
@@ -253,7 +261,9 @@ class ActionServiceAsyncStub(ActionServiceStub):
       ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
       FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
                            PREVIEW_REQUIRED: its target is a cluster; preview it and send the digest.
-                           SEAL_REQUIRED, SEAL_INVALID: the policy asks for an approval under the caller's own key.
+                           SEAL_REQUIRED: the policy asks for an approval under the caller's own key.
+                           SEAL_INVALID: the approval is not sealed by a key of the caller's in people.toml, or is
+                           another deployment's or person's, or past its end.
       ABORTED              ACTION_CHANGED: it is no longer what the etag or the preview showed.
     """
     RejectAction: _aio.UnaryUnaryMultiCallable[_action_service_pb2.RejectActionRequest, _action_service_pb2.RejectActionResponse]  # type: ignore[assignment]
@@ -358,6 +368,9 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT     REMEDIATION_TOO_LARGE: over 128 KiB serialized.
                                REVERT_UNSUPPORTED: a revert time, and the kind can't be undone; or it is past.
+                               INVESTIGATION_REQUIRED: findings are to be evidence, and no investigation is named.
+          UNAUTHENTICATED      ACTOR_TOKEN_INVALID: not sealed by a key of that person's in people.toml, or for another
+                               deployment, service or action, or past its end.
           NOT_FOUND            INVESTIGATION_UNKNOWN: there is no such investigation.
           ALREADY_EXISTS       ACTION_ID_TAKEN: the id belongs to an action with other content.
           FAILED_PRECONDITION  EXECUTOR_LACKS_KIND: no executor of the target offers this kind.
@@ -440,7 +453,9 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
           ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
           FAILED_PRECONDITION  ACTION_NOT_PENDING: it is decided; metadata says how.
                                PREVIEW_REQUIRED: its target is a cluster; preview it and send the digest.
-                               SEAL_REQUIRED, SEAL_INVALID: the policy asks for an approval under the caller's own key.
+                               SEAL_REQUIRED: the policy asks for an approval under the caller's own key.
+                               SEAL_INVALID: the approval is not sealed by a key of the caller's in people.toml, or is
+                               another deployment's or person's, or past its end.
           ABORTED              ACTION_CHANGED: it is no longer what the etag or the preview showed.
         """
 

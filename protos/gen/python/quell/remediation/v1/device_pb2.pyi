@@ -265,10 +265,15 @@ class RunAntivirusScan(_message.Message):
     FULL_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
     CPU_PERCENT_FIELD_NUMBER: _builtins.int
+    FINDINGS_AS_EVIDENCE_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Required. The device: `devices/{device}`."""
     cpu_percent: _builtins.int
     """Optional. Share of one processor core in percent that the scan may use; 50 if 0, 100 for each core more."""
+    findings_as_evidence: _builtins.bool
+    """Optional. Make each finding evidence of the action's investigation, as malicious: the policy then decides what
+    follows. An action without an investigation can't ask for it.
+    """
     @_builtins.property
     def quick(self) -> Global___QuickScan:
         """Running programs, start-up places and folders that anyone may write."""
@@ -289,10 +294,11 @@ class RunAntivirusScan(_message.Message):
         full: Global___FullScan | None = ...,
         paths: Global___PathScan | None = ...,
         cpu_percent: _builtins.int = ...,
+        findings_as_evidence: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["full", b"full", "paths", b"paths", "quick", b"quick", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_percent", b"cpu_percent", "device", b"device", "full", b"full", "paths", b"paths", "quick", b"quick", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_percent", b"cpu_percent", "device", b"device", "findings_as_evidence", b"findings_as_evidence", "full", b"full", "paths", b"paths", "quick", b"quick", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_scope: _TypeAlias = _typing.Literal["quick", "full", "paths"]  # noqa: Y015
     _WhichOneofArgType_scope: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015

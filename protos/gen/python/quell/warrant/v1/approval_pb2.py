@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquell/warrant/v1/approval.proto\x12\x10quell.warrant.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n\x08\x41pproval\x12\x1f\n\x0epreview_digest\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1c\n\x08\x61pprover\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x30\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquell/warrant/v1/approval.proto\x12\x10quell.warrant.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\x08\x41pproval\x12\x1f\n\x0epreview_digest\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1c\n\x08\x61pprover\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x30\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\ndeployment\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVAL'].fields_by_name['time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_APPROVAL'].fields_by_name['expire_time']._loaded_options = None
   _globals['_APPROVAL'].fields_by_name['expire_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_APPROVAL'].fields_by_name['deployment']._loaded_options = None
+  _globals['_APPROVAL'].fields_by_name['deployment']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_APPROVAL']._serialized_start=116
-  _globals['_APPROVAL']._serialized_end=296
+  _globals['_APPROVAL']._serialized_end=325
 # @@protoc_insertion_point(module_scope)

@@ -29,10 +29,13 @@ class Approval(_message.Message):
     APPROVER_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
     preview_digest: _builtins.bytes
     """Required. SHA-256 of the bytes of the `Preview` that was shown, 32 bytes."""
     approver: _builtins.str
     """Required. Who approves: the name that the key belongs to."""
+    deployment: _builtins.str
+    """Required. The deployment that it is for."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Required. When."""
@@ -48,10 +51,11 @@ class Approval(_message.Message):
         approver: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        deployment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "expire_time", b"expire_time", "preview_digest", b"preview_digest", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "deployment", b"deployment", "expire_time", b"expire_time", "preview_digest", b"preview_digest", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
