@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1_dot_annotations__pb2
 from quell.executor.v1 import executor_service_pb2 as quell_dot_executor_dot_v1_dot_executor__service__pb2
 from quell.warrant.v1 import seal_pb2 as quell_dot_warrant_dot_v1_dot_seal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quell/device/v1/agent_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\x1a(quell/executor/v1/executor_service.proto\x1a\x1bquell/warrant/v1/seal.proto\"x\n\x0c\x45nrolRequest\x12\x19\n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12\x33\n\tenrolment\x18\x02 \x01(\x0b\x32\x18.quell.warrant.v1.SealedB\x06\xbaH\x03\xc8\x01\x01\x12\x18\n\x03\x63sr\x18\x03 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"\x8b\x01\n\rEnrolResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_roots\x18\x02 \x03(\x0c\x12\x12\n\ndeployment\x18\x03 \x01(\t\x12\x10\n\x08root_key\x18\x04 \x01(\x0c\x12)\n\x07key_set\x18\x05 \x01(\x0b\x32\x18.quell.warrant.v1.Sealed\"3\n\x17RenewCertificateRequest\x12\x18\n\x03\x63sr\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"E\n\x18RenewCertificateResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_roots\x18\x02 \x03(\x0c\"\x80\x01\n\x0e\x43onnectRequest\x12-\n\x02up\x18\x01 \x01(\x0b\x32\x1f.quell.executor.v1.WorkResponseH\x00\x12-\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x1c.quell.device.v1.DeviceFactsH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"z\n\x0b\x44\x65viceFacts\x12\x1b\n\thost_name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\x12\x14\n\x02os\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\x06kernel\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\ragent_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"?\n\x0f\x43onnectResponse\x12,\n\x04\x64own\x18\x01 \x01(\x0b\x32\x1e.quell.executor.v1.WorkRequest\"\x8d\x01\n\x15UploadArtifactRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.quell.device.v1.ArtifactHeaderH\x00\x12/\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1e.quell.device.v1.ArtifactChunkH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"m\n\x0e\x41rtifactHeader\x12.\n\x06\x61\x63tion\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x17\n\x06sha256\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \":\n\rArtifactChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x19\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\"@\n\x16UploadArtifactResponse\x12\x14\n\x0cstored_bytes\x18\x01 \x01(\x04\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t2\xde\x03\n\x0c\x41gentService\x12`\n\x05\x45nrol\x12\x1d.quell.device.v1.EnrolRequest\x1a\x1e.quell.device.v1.EnrolResponse\"\x18\x90\x02\x02\xca\xf3\x18\x11\n\x0c\x61gents.enrol\x12\x01\x07\x12\x80\x01\n\x10RenewCertificate\x12(.quell.device.v1.RenewCertificateRequest\x1a).quell.device.v1.RenewCertificateResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05\x12i\n\x07\x43onnect\x12\x1f.quell.device.v1.ConnectRequest\x1a .quell.device.v1.ConnectResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05(\x01\x30\x01\x12~\n\x0eUploadArtifact\x12&.quell.device.v1.UploadArtifactRequest\x1a\'.quell.device.v1.UploadArtifactResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quell/device/v1/agent_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\x1a(quell/executor/v1/executor_service.proto\x1a\x1bquell/warrant/v1/seal.proto\"x\n\x0c\x45nrolRequest\x12\x19\n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12\x33\n\tenrolment\x18\x02 \x01(\x0b\x32\x18.quell.warrant.v1.SealedB\x06\xbaH\x03\xc8\x01\x01\x12\x18\n\x03\x63sr\x18\x03 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"\x8b\x01\n\rEnrolResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_roots\x18\x02 \x03(\x0c\x12\x12\n\ndeployment\x18\x03 \x01(\t\x12\x10\n\x08root_key\x18\x04 \x01(\x0c\x12)\n\x07key_set\x18\x05 \x01(\x0b\x32\x18.quell.warrant.v1.Sealed\"3\n\x17RenewCertificateRequest\x12\x18\n\x03\x63sr\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"E\n\x18RenewCertificateResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_roots\x18\x02 \x03(\x0c\"\x80\x01\n\x0e\x43onnectRequest\x12-\n\x02up\x18\x01 \x01(\x0b\x32\x1f.quell.executor.v1.WorkResponseH\x00\x12-\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x1c.quell.device.v1.DeviceFactsH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"z\n\x0b\x44\x65viceFacts\x12\x1b\n\thost_name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\x12\x14\n\x02os\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x18\n\x06kernel\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\ragent_version\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"?\n\x0f\x43onnectResponse\x12,\n\x04\x64own\x18\x01 \x01(\x0b\x32\x1e.quell.executor.v1.WorkRequest\"\x8d\x01\n\x15UploadArtifactRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.quell.device.v1.ArtifactHeaderH\x00\x12/\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1e.quell.device.v1.ArtifactChunkH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\x9e\x01\n\x0e\x41rtifactHeader\x12.\n\x06\x61\x63tion\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x17\n\x06sha256\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\rArtifactChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x19\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\"q\n\x16UploadArtifactResponse\x12\x14\n\x0cstored_bytes\x18\x01 \x01(\x04\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xde\x03\n\x0c\x41gentService\x12`\n\x05\x45nrol\x12\x1d.quell.device.v1.EnrolRequest\x1a\x1e.quell.device.v1.EnrolResponse\"\x18\x90\x02\x02\xca\xf3\x18\x11\n\x0c\x61gents.enrol\x12\x01\x07\x12\x80\x01\n\x10RenewCertificate\x12(.quell.device.v1.RenewCertificateRequest\x1a).quell.device.v1.RenewCertificateResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05\x12i\n\x07\x43onnect\x12\x1f.quell.device.v1.ConnectRequest\x1a .quell.device.v1.ConnectResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05(\x01\x30\x01\x12~\n\x0eUploadArtifact\x12&.quell.device.v1.UploadArtifactRequest\x1a\'.quell.device.v1.UploadArtifactResponse\"\x17\xca\xf3\x18\x13\n\x0e\x61gents.connect\x12\x01\x05(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,28 +70,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSERVICE'].methods_by_name['Connect']._serialized_options = b'\312\363\030\023\n\016agents.connect\022\001\005'
   _globals['_AGENTSERVICE'].methods_by_name['UploadArtifact']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['UploadArtifact']._serialized_options = b'\312\363\030\023\n\016agents.connect\022\001\005'
-  _globals['_ENROLREQUEST']._serialized_start=196
-  _globals['_ENROLREQUEST']._serialized_end=316
-  _globals['_ENROLRESPONSE']._serialized_start=319
-  _globals['_ENROLRESPONSE']._serialized_end=458
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=460
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=511
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=513
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=582
-  _globals['_CONNECTREQUEST']._serialized_start=585
-  _globals['_CONNECTREQUEST']._serialized_end=713
-  _globals['_DEVICEFACTS']._serialized_start=715
-  _globals['_DEVICEFACTS']._serialized_end=837
-  _globals['_CONNECTRESPONSE']._serialized_start=839
-  _globals['_CONNECTRESPONSE']._serialized_end=902
-  _globals['_UPLOADARTIFACTREQUEST']._serialized_start=905
-  _globals['_UPLOADARTIFACTREQUEST']._serialized_end=1046
-  _globals['_ARTIFACTHEADER']._serialized_start=1048
-  _globals['_ARTIFACTHEADER']._serialized_end=1157
-  _globals['_ARTIFACTCHUNK']._serialized_start=1159
-  _globals['_ARTIFACTCHUNK']._serialized_end=1217
-  _globals['_UPLOADARTIFACTRESPONSE']._serialized_start=1219
-  _globals['_UPLOADARTIFACTRESPONSE']._serialized_end=1283
-  _globals['_AGENTSERVICE']._serialized_start=1286
-  _globals['_AGENTSERVICE']._serialized_end=1764
+  _globals['_ENROLREQUEST']._serialized_start=229
+  _globals['_ENROLREQUEST']._serialized_end=349
+  _globals['_ENROLRESPONSE']._serialized_start=352
+  _globals['_ENROLRESPONSE']._serialized_end=491
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=493
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=544
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=546
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=615
+  _globals['_CONNECTREQUEST']._serialized_start=618
+  _globals['_CONNECTREQUEST']._serialized_end=746
+  _globals['_DEVICEFACTS']._serialized_start=748
+  _globals['_DEVICEFACTS']._serialized_end=870
+  _globals['_CONNECTRESPONSE']._serialized_start=872
+  _globals['_CONNECTRESPONSE']._serialized_end=935
+  _globals['_UPLOADARTIFACTREQUEST']._serialized_start=938
+  _globals['_UPLOADARTIFACTREQUEST']._serialized_end=1079
+  _globals['_ARTIFACTHEADER']._serialized_start=1082
+  _globals['_ARTIFACTHEADER']._serialized_end=1240
+  _globals['_ARTIFACTCHUNK']._serialized_start=1242
+  _globals['_ARTIFACTCHUNK']._serialized_end=1300
+  _globals['_UPLOADARTIFACTRESPONSE']._serialized_start=1302
+  _globals['_UPLOADARTIFACTRESPONSE']._serialized_end=1415
+  _globals['_AGENTSERVICE']._serialized_start=1418
+  _globals['_AGENTSERVICE']._serialized_end=1896
 # @@protoc_insertion_point(module_scope)

@@ -110,14 +110,21 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadArtifact(self, request_iterator, context):
-        """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
+        """Brings an artifact in: a header, then chunks. The first answer says how much of it is stored already; the agent goes
+        on from there. What is stored of this device with that digest is not sent again, whichever action asked for it: the
+        first answer names it.
 
         Retry: safe; what is stored stays stored.
         Errors:
-        NOT_FOUND            ACTION_UNKNOWN: no action of this device asked for it.
-        INVALID_ARGUMENT     OFFSET_INVALID: the chunk does not begin where the stored part ends.
-        DATA_LOSS            DIGEST_MISMATCH: it is not what was announced; begin anew.
-        RESOURCE_EXHAUSTED   STORE_FULL.
+        PERMISSION_DENIED    DEVICE_BANNED.
+        DEVICE_UNKNOWN: it must be enrolled anew.
+        NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+        INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
+        OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
+        DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
+        RESOURCE_EXHAUSTED   STORE_FULL: there is no room, or the device has used up its share.
+        ABORTED              STREAM_REPLACED: a newer stream of this device brings something in.
+        UNAVAILABLE          STREAM_IDLE: nothing came for too long; open it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,14 +70,21 @@ class AgentServiceStub:
       RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
     """
     UploadArtifact: _grpc.StreamStreamMultiCallable[_agent_service_pb2.UploadArtifactRequest, _agent_service_pb2.UploadArtifactResponse]
-    """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
+    """Brings an artifact in: a header, then chunks. The first answer says how much of it is stored already; the agent goes
+    on from there. What is stored of this device with that digest is not sent again, whichever action asked for it: the
+    first answer names it.
 
     Retry: safe; what is stored stays stored.
     Errors:
-      NOT_FOUND            ACTION_UNKNOWN: no action of this device asked for it.
-      INVALID_ARGUMENT     OFFSET_INVALID: the chunk does not begin where the stored part ends.
-      DATA_LOSS            DIGEST_MISMATCH: it is not what was announced; begin anew.
-      RESOURCE_EXHAUSTED   STORE_FULL.
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
+      NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+      INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
+                           OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
+      DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
+      RESOURCE_EXHAUSTED   STORE_FULL: there is no room, or the device has used up its share.
+      ABORTED              STREAM_REPLACED: a newer stream of this device brings something in.
+      UNAVAILABLE          STREAM_IDLE: nothing came for too long; open it again.
     """
 
 @_typing.type_check_only
@@ -122,14 +129,21 @@ class AgentServiceAsyncStub(AgentServiceStub):
       RESOURCE_EXHAUSTED   STREAM_SLOW: it does not read what is sent.
     """
     UploadArtifact: _aio.StreamStreamMultiCallable[_agent_service_pb2.UploadArtifactRequest, _agent_service_pb2.UploadArtifactResponse]  # type: ignore[assignment]
-    """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
+    """Brings an artifact in: a header, then chunks. The first answer says how much of it is stored already; the agent goes
+    on from there. What is stored of this device with that digest is not sent again, whichever action asked for it: the
+    first answer names it.
 
     Retry: safe; what is stored stays stored.
     Errors:
-      NOT_FOUND            ACTION_UNKNOWN: no action of this device asked for it.
-      INVALID_ARGUMENT     OFFSET_INVALID: the chunk does not begin where the stored part ends.
-      DATA_LOSS            DIGEST_MISMATCH: it is not what was announced; begin anew.
-      RESOURCE_EXHAUSTED   STORE_FULL.
+      PERMISSION_DENIED    DEVICE_BANNED.
+                           DEVICE_UNKNOWN: it must be enrolled anew.
+      NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+      INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
+                           OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
+      DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
+      RESOURCE_EXHAUSTED   STORE_FULL: there is no room, or the device has used up its share.
+      ABORTED              STREAM_REPLACED: a newer stream of this device brings something in.
+      UNAVAILABLE          STREAM_IDLE: nothing came for too long; open it again.
     """
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -195,14 +209,21 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_agent_service_pb2.UploadArtifactRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.UploadArtifactResponse], _abc.AsyncIterator[_agent_service_pb2.UploadArtifactResponse]]:
-        """Brings an artifact in. The first answer says how much of it is stored already; the agent goes on from there.
+        """Brings an artifact in: a header, then chunks. The first answer says how much of it is stored already; the agent goes
+        on from there. What is stored of this device with that digest is not sent again, whichever action asked for it: the
+        first answer names it.
 
         Retry: safe; what is stored stays stored.
         Errors:
-          NOT_FOUND            ACTION_UNKNOWN: no action of this device asked for it.
-          INVALID_ARGUMENT     OFFSET_INVALID: the chunk does not begin where the stored part ends.
-          DATA_LOSS            DIGEST_MISMATCH: it is not what was announced; begin anew.
-          RESOURCE_EXHAUSTED   STORE_FULL.
+          PERMISSION_DENIED    DEVICE_BANNED.
+                               DEVICE_UNKNOWN: it must be enrolled anew.
+          NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+          INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
+                               OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
+          DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
+          RESOURCE_EXHAUSTED   STORE_FULL: there is no room, or the device has used up its share.
+          ABORTED              STREAM_REPLACED: a newer stream of this device brings something in.
+          UNAVAILABLE          STREAM_IDLE: nothing came for too long; open it again.
         """
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

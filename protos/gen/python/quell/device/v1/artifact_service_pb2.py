@@ -24,25 +24,46 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1_dot_annotations__pb2
+from quell.device.v1 import stored_artifact_pb2 as quell_dot_device_dot_v1_dot_stored__artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&quell/device/v1/artifact_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\"{\n\x17\x44ownloadArtifactRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^artifacts/[A-Za-z0-9-]{1,64}$\x12\x1b\n\x07\x63omment\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"(\n\x18\x44ownloadArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x9a\x01\n\x0f\x41rtifactService\x12\x86\x01\n\x10\x44ownloadArtifact\x12(.quell.device.v1.DownloadArtifactRequest\x1a).quell.device.v1.DownloadArtifactResponse\"\x1b\xca\xf3\x18\x17\n\x12\x61rtifacts.download\x12\x01\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&quell/device/v1/artifact_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\x1a%quell/device/v1/stored_artifact.proto\"|\n\x14ListArtifactsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x1a\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"x\n\x15ListArtifactsResponse\x12\x32\n\tartifacts\x18\x01 \x03(\x0b\x32\x1f.quell.device.v1.StoredArtifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"I\n\x12GetArtifactRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^artifacts/[A-Za-z0-9-]{1,64}$\"H\n\x13GetArtifactResponse\x12\x31\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1f.quell.device.v1.StoredArtifact\"{\n\x17\x44ownloadArtifactRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^artifacts/[A-Za-z0-9-]{1,64}$\x12\x1b\n\x07\x63omment\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"(\n\x18\x44ownloadArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x8c\x03\n\x0f\x41rtifactService\x12z\n\rListArtifacts\x12%.quell.device.v1.ListArtifactsRequest\x1a&.quell.device.v1.ListArtifactsResponse\"\x1a\x90\x02\x01\xca\xf3\x18\x13\n\x0e\x61rtifacts.read\x12\x01\x01\x12t\n\x0bGetArtifact\x12#.quell.device.v1.GetArtifactRequest\x1a$.quell.device.v1.GetArtifactResponse\"\x1a\x90\x02\x01\xca\xf3\x18\x13\n\x0e\x61rtifacts.read\x12\x01\x01\x12\x86\x01\n\x10\x44ownloadArtifact\x12(.quell.device.v1.DownloadArtifactRequest\x1a).quell.device.v1.DownloadArtifactResponse\"\x1b\xca\xf3\x18\x17\n\x12\x61rtifacts.download\x12\x01\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quell.device.v1.artifact_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\240\037'
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^artifacts/[A-Za-z0-9-]{1,64}$'
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^artifacts/[A-Za-z0-9-]{1,64}$'
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['comment']._loaded_options = None
   _globals['_DOWNLOADARTIFACTREQUEST'].fields_by_name['comment']._serialized_options = b'\272H\007r\005\020\001\030\240\037'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ListArtifacts']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['ListArtifacts']._serialized_options = b'\220\002\001\312\363\030\023\n\016artifacts.read\022\001\001'
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._loaded_options = None
+  _globals['_ARTIFACTSERVICE'].methods_by_name['GetArtifact']._serialized_options = b'\220\002\001\312\363\030\023\n\016artifacts.read\022\001\001'
   _globals['_ARTIFACTSERVICE'].methods_by_name['DownloadArtifact']._loaded_options = None
   _globals['_ARTIFACTSERVICE'].methods_by_name['DownloadArtifact']._serialized_options = b'\312\363\030\027\n\022artifacts.download\022\001\001'
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=128
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=251
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=253
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=293
-  _globals['_ARTIFACTSERVICE']._serialized_start=296
-  _globals['_ARTIFACTSERVICE']._serialized_end=450
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=167
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=291
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=293
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=413
+  _globals['_GETARTIFACTREQUEST']._serialized_start=415
+  _globals['_GETARTIFACTREQUEST']._serialized_end=488
+  _globals['_GETARTIFACTRESPONSE']._serialized_start=490
+  _globals['_GETARTIFACTRESPONSE']._serialized_end=562
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=564
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=687
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=689
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=729
+  _globals['_ARTIFACTSERVICE']._serialized_start=732
+  _globals['_ARTIFACTSERVICE']._serialized_end=1128
 # @@protoc_insertion_point(module_scope)

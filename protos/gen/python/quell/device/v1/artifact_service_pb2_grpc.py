@@ -35,6 +35,16 @@ class ArtifactServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListArtifacts = channel.unary_unary(
+                '/quell.device.v1.ArtifactService/ListArtifacts',
+                request_serializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsRequest.SerializeToString,
+                response_deserializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
+        self.GetArtifact = channel.unary_unary(
+                '/quell.device.v1.ArtifactService/GetArtifact',
+                request_serializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactRequest.SerializeToString,
+                response_deserializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactResponse.FromString,
+                _registered_method=True)
         self.DownloadArtifact = channel.unary_stream(
                 '/quell.device.v1.ArtifactService/DownloadArtifact',
                 request_serializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.DownloadArtifactRequest.SerializeToString,
@@ -46,13 +56,35 @@ class ArtifactServiceServicer:
     """Investigation packages and samples. The outcome of the action names them.
     """
 
+    def ListArtifacts(self, request, context):
+        """Lists what is stored, newest first. What is not wholly here yet is not listed.
+
+        Errors:
+        INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArtifact(self, request, context):
+        """Gets what is known of one.
+
+        Errors:
+        NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadArtifact(self, request, context):
-        """Gives an artifact out. Who took it, and why, stands in the audit log.
+        """Gives an artifact out. Who took it, and why, stands in the audit log before the first byte is given.
 
         Retry: safe; go on at an offset.
         Errors:
-        NOT_FOUND            ARTIFACT_UNKNOWN: there is none, it was thrown away, or the caller may not see it.
+        NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
         OUT_OF_RANGE         OFFSET_INVALID: it is shorter.
+        UNAVAILABLE          AUDIT_AWAY: the Action Center, which has the audit log, does not answer: nothing is given out.
+        DATA_LOSS            ARTIFACT_DAMAGED: what lies in the store is not what was put there, from where this ends on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +93,16 @@ class ArtifactServiceServicer:
 
 def add_ArtifactServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArtifacts,
+                    request_deserializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsRequest.FromString,
+                    response_serializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsResponse.SerializeToString,
+            ),
+            'GetArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArtifact,
+                    request_deserializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactRequest.FromString,
+                    response_serializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactResponse.SerializeToString,
+            ),
             'DownloadArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadArtifact,
                     request_deserializer=quell_dot_device_dot_v1_dot_artifact__service__pb2.DownloadArtifactRequest.FromString,
@@ -77,6 +119,60 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
 class ArtifactService:
     """Investigation packages and samples. The outcome of the action names them.
     """
+
+    @staticmethod
+    def ListArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.device.v1.ArtifactService/ListArtifacts',
+            quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsRequest.SerializeToString,
+            quell_dot_device_dot_v1_dot_artifact__service__pb2.ListArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.device.v1.ArtifactService/GetArtifact',
+            quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactRequest.SerializeToString,
+            quell_dot_device_dot_v1_dot_artifact__service__pb2.GetArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def DownloadArtifact(request,

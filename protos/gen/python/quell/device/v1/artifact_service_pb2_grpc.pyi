@@ -33,13 +33,27 @@ class ArtifactServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ArtifactServiceAsyncStub: ...
+    ListArtifacts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]
+    """Lists what is stored, newest first. What is not wholly here yet is not listed.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+    """
+    GetArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]
+    """Gets what is known of one.
+
+    Errors:
+      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
+    """
     DownloadArtifact: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.DownloadArtifactRequest, _artifact_service_pb2.DownloadArtifactResponse]
-    """Gives an artifact out. Who took it, and why, stands in the audit log.
+    """Gives an artifact out. Who took it, and why, stands in the audit log before the first byte is given.
 
     Retry: safe; go on at an offset.
     Errors:
-      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, it was thrown away, or the caller may not see it.
+      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
       OUT_OF_RANGE         OFFSET_INVALID: it is shorter.
+      UNAVAILABLE          AUDIT_AWAY: the Action Center, which has the audit log, does not answer: nothing is given out.
+      DATA_LOSS            ARTIFACT_DAMAGED: what lies in the store is not what was put there, from where this ends on.
     """
 
 @_typing.type_check_only
@@ -47,17 +61,55 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """Investigation packages and samples. The outcome of the action names them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListArtifacts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ListArtifactsRequest, _artifact_service_pb2.ListArtifactsResponse]  # type: ignore[assignment]
+    """Lists what is stored, newest first. What is not wholly here yet is not listed.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+    """
+    GetArtifact: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.GetArtifactRequest, _artifact_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
+    """Gets what is known of one.
+
+    Errors:
+      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
+    """
     DownloadArtifact: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.DownloadArtifactRequest, _artifact_service_pb2.DownloadArtifactResponse]  # type: ignore[assignment]
-    """Gives an artifact out. Who took it, and why, stands in the audit log.
+    """Gives an artifact out. Who took it, and why, stands in the audit log before the first byte is given.
 
     Retry: safe; go on at an offset.
     Errors:
-      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, it was thrown away, or the caller may not see it.
+      NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
       OUT_OF_RANGE         OFFSET_INVALID: it is shorter.
+      UNAVAILABLE          AUDIT_AWAY: the Action Center, which has the audit log, does not answer: nothing is given out.
+      DATA_LOSS            ARTIFACT_DAMAGED: what lies in the store is not what was put there, from where this ends on.
     """
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     """Investigation packages and samples. The outcome of the action names them."""
+
+    @_abc_1.abstractmethod
+    def ListArtifacts(
+        self,
+        request: _artifact_service_pb2.ListArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.ListArtifactsResponse, _abc.Awaitable[_artifact_service_pb2.ListArtifactsResponse]]:
+        """Lists what is stored, newest first. What is not wholly here yet is not listed.
+
+        Errors:
+          INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetArtifact(
+        self,
+        request: _artifact_service_pb2.GetArtifactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.GetArtifactResponse, _abc.Awaitable[_artifact_service_pb2.GetArtifactResponse]]:
+        """Gets what is known of one.
+
+        Errors:
+          NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
+        """
 
     @_abc_1.abstractmethod
     def DownloadArtifact(
@@ -65,12 +117,14 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.DownloadArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.DownloadArtifactResponse], _abc.AsyncIterator[_artifact_service_pb2.DownloadArtifactResponse]]:
-        """Gives an artifact out. Who took it, and why, stands in the audit log.
+        """Gives an artifact out. Who took it, and why, stands in the audit log before the first byte is given.
 
         Retry: safe; go on at an offset.
         Errors:
-          NOT_FOUND            ARTIFACT_UNKNOWN: there is none, it was thrown away, or the caller may not see it.
+          NOT_FOUND            ARTIFACT_UNKNOWN: there is none, or it was thrown away.
           OUT_OF_RANGE         OFFSET_INVALID: it is shorter.
+          UNAVAILABLE          AUDIT_AWAY: the Action Center, which has the audit log, does not answer: nothing is given out.
+          DATA_LOSS            ARTIFACT_DAMAGED: what lies in the store is not what was put there, from where this ends on.
         """
 
 def add_ArtifactServiceServicer_to_server(servicer: ArtifactServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,7 +30,7 @@ from quell.executor.v1 import target_report_pb2 as quell_dot_executor_dot_v1_dot
 from quell.warrant.v1 import seal_pb2 as quell_dot_warrant_dot_v1_dot_seal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quell/executor/v1/executor_service.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\x1a\x1cquell/executor/v1/plan.proto\x1a quell/executor/v1/progress.proto\x1a%quell/executor/v1/target_report.proto\x1a\x1bquell/warrant/v1/seal.proto\"\xe4\x02\n\x0bWorkRequest\x12/\n\x05hello\x18\x01 \x01(\x0b\x32\x1e.quell.executor.v1.CenterHelloH\x00\x12+\n\x07key_set\x18\x02 \x01(\x0b\x32\x18.quell.warrant.v1.SealedH\x00\x12*\n\x06\x66reeze\x18\x03 \x01(\x0b\x32\x18.quell.warrant.v1.SealedH\x00\x12/\n\x08warrants\x18\x04 \x01(\x0b\x32\x1b.quell.executor.v1.WarrantsH\x00\x12-\n\x07\x63\x61ncels\x18\x05 \x01(\x0b\x32\x1a.quell.executor.v1.CancelsH\x00\x12,\n\x04plan\x18\x06 \x01(\x0b\x32\x1c.quell.executor.v1.PlanQueryH\x00\x12+\n\x06stored\x18\x07 \x01(\x0b\x32\x19.quell.executor.v1.StoredH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\xb6\x03\n\x0cWorkResponse\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32 .quell.executor.v1.ExecutorHelloH\x00\x12/\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x1b.quell.executor.v1.AcceptedH\x00\x12\x36\n\x08progress\x18\x03 \x01(\x0b\x32\".quell.executor.v1.ProgressReportsH\x00\x12.\n\x05items\x18\x04 \x01(\x0b\x32\x1d.quell.executor.v1.ItemChunksH\x00\x12/\n\x08receipts\x18\x05 \x01(\x0b\x32\x1b.quell.executor.v1.ReceiptsH\x00\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x01(\x0b\x32 .quell.executor.v1.EffectReportsH\x00\x12\x33\n\x07targets\x18\x07 \x01(\x0b\x32 .quell.executor.v1.TargetReportsH\x00\x12-\n\x04plan\x18\x08 \x01(\x0b\x32\x1d.quell.executor.v1.PlanAnswerH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"`\n\x0b\x43\x65nterHello\x12\x1c\n\x08versions\x18\x01 \x03(\rB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x1b\n\ndeployment\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05start\x18\x03 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\"\x8b\x01\n\rExecutorHello\x12\x18\n\x07version\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x1d\n\x0cidentity_key\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x31\n\x05kinds\x18\x03 \x03(\x0b\x32\x17.quell.executor.v1.KindB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12\x0e\n\x06window\x18\x04 \x01(\r\"C\n\x08Warrants\x12\x37\n\x08warrants\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"D\n\x07\x43\x61ncels\x12\x39\n\x07\x61\x63tions\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x80\x02\"\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\")\n\x06Stored\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x80\x02\"\x05r\x03\xb0\x01\x01\"E\n\x08\x41\x63\x63\x65pted\x12\x39\n\x07\x61\x63tions\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x80\x02\"\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\"G\n\nItemChunks\x12\x39\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.quell.executor.v1.ItemChunkB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"{\n\tItemChunk\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12.\n\x06\x61\x63tion\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\x12\r\n\x05index\x18\x03 \x01(\r\x12\x19\n\x04\x62ody\x18\x04 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\xc0\xa9\x07\"C\n\x08Receipts\x12\x37\n\x08receipts\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"G\n\rEffectReports\x12\x36\n\x07reports\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"N\n\rTargetReports\x12=\n\x07reports\x18\x01 \x03(\x0b\x32\x1f.quell.executor.v1.TargetReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"L\n\x0fProgressReports\x12\x39\n\x07reports\x18\x01 \x03(\x0b\x32\x1b.quell.executor.v1.ProgressB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x32v\n\x0f\x45xecutorService\x12\x63\n\x04Work\x12\x1e.quell.executor.v1.WorkRequest\x1a\x1f.quell.executor.v1.WorkResponse\"\x16\xca\xf3\x18\x12\n\rwarrants.send\x12\x01\x04(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quell/executor/v1/executor_service.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\x1a\x1cquell/executor/v1/plan.proto\x1a quell/executor/v1/progress.proto\x1a%quell/executor/v1/target_report.proto\x1a\x1bquell/warrant/v1/seal.proto\"\xe4\x02\n\x0bWorkRequest\x12/\n\x05hello\x18\x01 \x01(\x0b\x32\x1e.quell.executor.v1.CenterHelloH\x00\x12+\n\x07key_set\x18\x02 \x01(\x0b\x32\x18.quell.warrant.v1.SealedH\x00\x12*\n\x06\x66reeze\x18\x03 \x01(\x0b\x32\x18.quell.warrant.v1.SealedH\x00\x12/\n\x08warrants\x18\x04 \x01(\x0b\x32\x1b.quell.executor.v1.WarrantsH\x00\x12-\n\x07\x63\x61ncels\x18\x05 \x01(\x0b\x32\x1a.quell.executor.v1.CancelsH\x00\x12,\n\x04plan\x18\x06 \x01(\x0b\x32\x1c.quell.executor.v1.PlanQueryH\x00\x12+\n\x06stored\x18\x07 \x01(\x0b\x32\x19.quell.executor.v1.StoredH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"\xe7\x03\n\x0cWorkResponse\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32 .quell.executor.v1.ExecutorHelloH\x00\x12/\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x1b.quell.executor.v1.AcceptedH\x00\x12\x36\n\x08progress\x18\x03 \x01(\x0b\x32\".quell.executor.v1.ProgressReportsH\x00\x12.\n\x05items\x18\x04 \x01(\x0b\x32\x1d.quell.executor.v1.ItemChunksH\x00\x12/\n\x08receipts\x18\x05 \x01(\x0b\x32\x1b.quell.executor.v1.ReceiptsH\x00\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x06 \x01(\x0b\x32 .quell.executor.v1.EffectReportsH\x00\x12\x33\n\x07targets\x18\x07 \x01(\x0b\x32 .quell.executor.v1.TargetReportsH\x00\x12-\n\x04plan\x18\x08 \x01(\x0b\x32\x1d.quell.executor.v1.PlanAnswerH\x00\x12/\n\x08\x61\x63\x63\x65sses\x18\t \x01(\x0b\x32\x1b.quell.executor.v1.AccessesH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"`\n\x0b\x43\x65nterHello\x12\x1c\n\x08versions\x18\x01 \x03(\rB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x1b\n\ndeployment\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05start\x18\x03 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\"\x8b\x01\n\rExecutorHello\x12\x18\n\x07version\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x1d\n\x0cidentity_key\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x31\n\x05kinds\x18\x03 \x03(\x0b\x32\x17.quell.executor.v1.KindB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12\x0e\n\x06window\x18\x04 \x01(\r\"C\n\x08Warrants\x12\x37\n\x08warrants\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"D\n\x07\x43\x61ncels\x12\x39\n\x07\x61\x63tions\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x80\x02\"\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\")\n\x06Stored\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x80\x02\"\x05r\x03\xb0\x01\x01\"E\n\x08\x41\x63\x63\x65pted\x12\x39\n\x07\x61\x63tions\x18\x01 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\x80\x02\"\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\"G\n\nItemChunks\x12\x39\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.quell.executor.v1.ItemChunkB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"{\n\tItemChunk\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12.\n\x06\x61\x63tion\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$\x12\r\n\x05index\x18\x03 \x01(\r\x12\x19\n\x04\x62ody\x18\x04 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\xc0\xa9\x07\"C\n\x08Receipts\x12\x37\n\x08receipts\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"G\n\rEffectReports\x12\x36\n\x07reports\x18\x01 \x03(\x0b\x32\x18.quell.warrant.v1.SealedB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"N\n\rTargetReports\x12=\n\x07reports\x18\x01 \x03(\x0b\x32\x1f.quell.executor.v1.TargetReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"D\n\x08\x41\x63\x63\x65sses\x12\x38\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x19.quell.executor.v1.AccessB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"\x9f\x01\n\x06\x41\x63\x63\x65ss\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x05\x61\x63tor\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x37\n\x08resource\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^artifacts/[A-Za-z0-9-]{1,64}$\x12\x1b\n\x07\x63omment\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12\x0e\n\x06offset\x18\x05 \x01(\x04\"L\n\x0fProgressReports\x12\x39\n\x07reports\x18\x01 \x03(\x0b\x32\x1b.quell.executor.v1.ProgressB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x32v\n\x0f\x45xecutorService\x12\x63\n\x04Work\x12\x1e.quell.executor.v1.WorkRequest\x1a\x1f.quell.executor.v1.WorkResponse\"\x16\xca\xf3\x18\x12\n\rwarrants.send\x12\x01\x04(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,6 +75,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EFFECTREPORTS'].fields_by_name['reports']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_TARGETREPORTS'].fields_by_name['reports']._loaded_options = None
   _globals['_TARGETREPORTS'].fields_by_name['reports']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_ACCESSES'].fields_by_name['accesses']._loaded_options = None
+  _globals['_ACCESSES'].fields_by_name['accesses']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
+  _globals['_ACCESS'].fields_by_name['id']._loaded_options = None
+  _globals['_ACCESS'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ACCESS'].fields_by_name['actor']._loaded_options = None
+  _globals['_ACCESS'].fields_by_name['actor']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_ACCESS'].fields_by_name['resource']._loaded_options = None
+  _globals['_ACCESS'].fields_by_name['resource']._serialized_options = b'\272H\"r 2\036^artifacts/[A-Za-z0-9-]{1,64}$'
+  _globals['_ACCESS'].fields_by_name['comment']._loaded_options = None
+  _globals['_ACCESS'].fields_by_name['comment']._serialized_options = b'\272H\007r\005\020\001\030\240\037'
   _globals['_PROGRESSREPORTS'].fields_by_name['reports']._loaded_options = None
   _globals['_PROGRESSREPORTS'].fields_by_name['reports']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\002'
   _globals['_EXECUTORSERVICE'].methods_by_name['Work']._loaded_options = None
@@ -82,31 +92,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKREQUEST']._serialized_start=265
   _globals['_WORKREQUEST']._serialized_end=621
   _globals['_WORKRESPONSE']._serialized_start=624
-  _globals['_WORKRESPONSE']._serialized_end=1062
-  _globals['_CENTERHELLO']._serialized_start=1064
-  _globals['_CENTERHELLO']._serialized_end=1160
-  _globals['_EXECUTORHELLO']._serialized_start=1163
-  _globals['_EXECUTORHELLO']._serialized_end=1302
-  _globals['_WARRANTS']._serialized_start=1304
-  _globals['_WARRANTS']._serialized_end=1371
-  _globals['_CANCELS']._serialized_start=1373
-  _globals['_CANCELS']._serialized_end=1441
-  _globals['_STORED']._serialized_start=1443
-  _globals['_STORED']._serialized_end=1484
-  _globals['_ACCEPTED']._serialized_start=1486
-  _globals['_ACCEPTED']._serialized_end=1555
-  _globals['_ITEMCHUNKS']._serialized_start=1557
-  _globals['_ITEMCHUNKS']._serialized_end=1628
-  _globals['_ITEMCHUNK']._serialized_start=1630
-  _globals['_ITEMCHUNK']._serialized_end=1753
-  _globals['_RECEIPTS']._serialized_start=1755
-  _globals['_RECEIPTS']._serialized_end=1822
-  _globals['_EFFECTREPORTS']._serialized_start=1824
-  _globals['_EFFECTREPORTS']._serialized_end=1895
-  _globals['_TARGETREPORTS']._serialized_start=1897
-  _globals['_TARGETREPORTS']._serialized_end=1975
-  _globals['_PROGRESSREPORTS']._serialized_start=1977
-  _globals['_PROGRESSREPORTS']._serialized_end=2053
-  _globals['_EXECUTORSERVICE']._serialized_start=2055
-  _globals['_EXECUTORSERVICE']._serialized_end=2173
+  _globals['_WORKRESPONSE']._serialized_end=1111
+  _globals['_CENTERHELLO']._serialized_start=1113
+  _globals['_CENTERHELLO']._serialized_end=1209
+  _globals['_EXECUTORHELLO']._serialized_start=1212
+  _globals['_EXECUTORHELLO']._serialized_end=1351
+  _globals['_WARRANTS']._serialized_start=1353
+  _globals['_WARRANTS']._serialized_end=1420
+  _globals['_CANCELS']._serialized_start=1422
+  _globals['_CANCELS']._serialized_end=1490
+  _globals['_STORED']._serialized_start=1492
+  _globals['_STORED']._serialized_end=1533
+  _globals['_ACCEPTED']._serialized_start=1535
+  _globals['_ACCEPTED']._serialized_end=1604
+  _globals['_ITEMCHUNKS']._serialized_start=1606
+  _globals['_ITEMCHUNKS']._serialized_end=1677
+  _globals['_ITEMCHUNK']._serialized_start=1679
+  _globals['_ITEMCHUNK']._serialized_end=1802
+  _globals['_RECEIPTS']._serialized_start=1804
+  _globals['_RECEIPTS']._serialized_end=1871
+  _globals['_EFFECTREPORTS']._serialized_start=1873
+  _globals['_EFFECTREPORTS']._serialized_end=1944
+  _globals['_TARGETREPORTS']._serialized_start=1946
+  _globals['_TARGETREPORTS']._serialized_end=2024
+  _globals['_ACCESSES']._serialized_start=2026
+  _globals['_ACCESSES']._serialized_end=2094
+  _globals['_ACCESS']._serialized_start=2097
+  _globals['_ACCESS']._serialized_end=2256
+  _globals['_PROGRESSREPORTS']._serialized_start=2258
+  _globals['_PROGRESSREPORTS']._serialized_end=2334
+  _globals['_EXECUTORSERVICE']._serialized_start=2336
+  _globals['_EXECUTORSERVICE']._serialized_end=2454
 # @@protoc_insertion_point(module_scope)

@@ -98,6 +98,7 @@ class WorkResponse(_message.Message):
     EFFECTS_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
+    ACCESSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___ExecutorHello:
         """First of all."""
@@ -130,6 +131,10 @@ class WorkResponse(_message.Message):
     def plan(self) -> _plan_pb2.PlanAnswer:
         """Answer to a question for a preview."""
 
+    @_builtins.property
+    def accesses(self) -> Global___Accesses:
+        """Who takes what out of the executor's keeping; what the audit log has is given out, nothing before."""
+
     def __init__(
         self,
         *,
@@ -141,12 +146,13 @@ class WorkResponse(_message.Message):
         effects: Global___EffectReports | None = ...,
         targets: Global___TargetReports | None = ...,
         plan: _plan_pb2.PlanAnswer | None = ...,
+        accesses: Global___Accesses | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "effects", b"effects", "hello", b"hello", "items", b"items", "message", b"message", "plan", b"plan", "progress", b"progress", "receipts", b"receipts", "targets", b"targets"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "accesses", b"accesses", "effects", b"effects", "hello", b"hello", "items", b"items", "message", b"message", "plan", b"plan", "progress", b"progress", "receipts", b"receipts", "targets", b"targets"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "effects", b"effects", "hello", b"hello", "items", b"items", "message", b"message", "plan", b"plan", "progress", b"progress", "receipts", b"receipts", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "accesses", b"accesses", "effects", b"effects", "hello", b"hello", "items", b"items", "message", b"message", "plan", b"plan", "progress", b"progress", "receipts", b"receipts", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "accepted", "progress", "items", "receipts", "effects", "targets", "plan"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "accepted", "progress", "items", "receipts", "effects", "targets", "plan", "accesses"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -279,7 +285,7 @@ class Stored(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Required. Ids of receipts, item chunks, effect reports and target reports."""
+        """Required. Ids of receipts, item chunks, effect reports, target reports and accesses."""
 
     def __init__(
         self,
@@ -447,6 +453,68 @@ class TargetReports(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TargetReports: _TypeAlias = TargetReports  # noqa: Y015
+
+@_typing.final
+class Accesses(_message.Message):
+    """Who takes what out of the executor's keeping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accesses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Access]:
+        """Required. One of each time."""
+
+    def __init__(
+        self,
+        *,
+        accesses: _abc.Iterable[Global___Access] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Accesses: _TypeAlias = Accesses  # noqa: Y015
+
+@_typing.final
+class Access(_message.Message):
+    """Somebody takes something out of the executor's keeping. The audit log has it as `artifact_downloaded`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Required. Made by the executor: a UUID."""
+    actor: _builtins.str
+    """Required. Who: the person's name in `people.toml`, whose credential the executor has seen."""
+    resource: _builtins.str
+    """Required. What: `artifacts/{artifact}`."""
+    comment: _builtins.str
+    """Required. Why."""
+    offset: _builtins.int
+    """Optional. Where it begins: what was taken in part is gone on with."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "id", b"id", "offset", b"offset", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
 class ProgressReports(_message.Message):
