@@ -1,8 +1,9 @@
 """Every RPC of the device service, asked wrongly: the exact code and reason, and nothing is stored."""
 
+import asyncio
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -18,6 +19,7 @@ from quell.device.v1 import (
     fleet_service_pb2,
 )
 from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc
+from quell.executor.v1.target_report_pb2 import TargetState
 
 from device_center import center
 from device_house import House, refused
@@ -54,6 +56,25 @@ FLEET = [
     Case("GetDevice", fleet_service_pb2.GetDeviceRequest(name="devices/../x"), INVALID, "FIELD_INVALID"),
     Case("GetDevice", fleet_service_pb2.GetDeviceRequest(name=UNKNOWN), grpc.StatusCode.NOT_FOUND, "DEVICE_UNKNOWN"),
     Case("GetDevice", fleet_service_pb2.GetDeviceRequest(name=UNKNOWN), DENIED, "NOT_PERMITTED", "email"),
+    Case("WatchDevices", fleet_service_pb2.WatchDevicesRequest(filter="tag > lab"), INVALID, "FILTER_INVALID"),
+    Case("WatchDevices", fleet_service_pb2.WatchDevicesRequest(), DENIED, "NOT_PERMITTED", "xdr"),
+    Case("UpdateDevice", fleet_service_pb2.UpdateDeviceRequest(name=UNKNOWN), INVALID, "FIELD_INVALID"),
+    Case("UpdateDevice", fleet_service_pb2.UpdateDeviceRequest(name="x", comment="x"), INVALID, "FIELD_INVALID"),
+    Case(
+        "UpdateDevice",
+        fleet_service_pb2.UpdateDeviceRequest(name=UNKNOWN, comment="x", tags=["a", "a"]),
+        INVALID,
+        "FIELD_INVALID",
+    ),
+    Case(
+        "UpdateDevice",
+        fleet_service_pb2.UpdateDeviceRequest(name=UNKNOWN, comment="x"),
+        grpc.StatusCode.NOT_FOUND,
+        "DEVICE_UNKNOWN",
+    ),
+    Case(
+        "UpdateDevice", fleet_service_pb2.UpdateDeviceRequest(name=UNKNOWN, comment="x"), DENIED, "NOT_PERMITTED", "ann"
+    ),
     Case("CreateEnrolmentToken", fleet_service_pb2.CreateEnrolmentTokenRequest(tags=["No"]), INVALID, "FIELD_INVALID"),
     Case(
         "CreateEnrolmentToken",
@@ -73,15 +94,20 @@ FLEET = [
 ]
 
 
+async def _asked(fleet: object, rpc: str, request: Message) -> None:
+    call = getattr(fleet, rpc)(request, timeout=10)
+    await (call.read() if rpc.startswith("Watch") else call)
+
+
 @pytest.mark.parametrize("case", FLEET, ids=lambda case: f"{case.rpc}-{case.reason}-{case.who}")
 async def test_the_fleet_refuses(house: House, case: Case) -> None:
     """Code and reason are those of the contract."""
     async with house.fleet(case.who) as fleet:
-        problem = await refused(lambda: getattr(fleet, case.rpc)(case.request, timeout=10))
+        problem = await refused(lambda: _asked(fleet, case.rpc, case.request))
     assert (problem.code, problem.reason) == (case.code, case.reason)
 
 
-@pytest.mark.parametrize("rpc", ["ListDevices", "GetDevice", "CreateEnrolmentToken", "BanDevice"])
+@pytest.mark.parametrize("rpc", ["ListDevices", "GetDevice", "UpdateDevice", "CreateEnrolmentToken", "BanDevice"])
 async def test_a_call_without_a_deadline_is_refused(house: House, rpc: str) -> None:
     """Nobody waits for ever."""
     request = getattr(fleet_service_pb2, f"{rpc}Request")()
@@ -119,6 +145,59 @@ async def test_devices_are_listed_filtered_ordered_and_paged(house: House) -> No
 
         await eventually(there, lambda seen: seen == ["lab-1"])
         assert len((await listed('last_seen_time > "2020-01-01T00:00:00Z"')).devices) == 3
+
+
+async def test_tags_are_changed_filtered_by_and_reported(house: House) -> None:
+    """A device has the tags of its token until somebody gives it others; the Action Center is told."""
+    tagged, other = await house.enrolled(tags=["lab", "web"]), await house.enrolled(tags=["lab-2"])
+    async with center(house) as found, house.fleet("dan") as fleet:
+
+        async def named(filter_: str) -> list[str]:
+            request = fleet_service_pb2.ListDevicesRequest(filter=filter_)
+            return [device.name for device in (await fleet.ListDevices(request, timeout=10)).devices]
+
+        async def reported() -> list[list[str]]:
+            return [list(report.tags) for report in found.targets if report.target == tagged.name]
+
+        assert (await named("tag = lab"), await named("tag = lab-2")) == ([tagged.name], [other.name])
+        await eventually(reported, lambda seen: ["lab", "web"] in seen)
+        request = fleet_service_pb2.UpdateDeviceRequest(name=tagged.name, tags=["servers"], comment="moved")
+        assert list((await fleet.UpdateDevice(request, timeout=10)).device.tags) == ["servers"]
+        await eventually(reported, lambda seen: seen[-1] == ["servers"])
+        assert (await named("tag = lab"), await named("tag = servers")) == ([], [tagged.name])
+        await house.ban(other.name)
+        request = fleet_service_pb2.UpdateDeviceRequest(name=other.name, tags=["servers"], comment="moved")
+        problem = await refused(lambda: fleet.UpdateDevice(request, timeout=10))
+    assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DEVICE_GONE")
+
+
+async def test_a_watch_tells_each_that_fits_then_each_change_and_what_leaves(house: House) -> None:
+    """What does not fit is not told, and what no longer does is told once."""
+    agents = [await house.enrolled(tags=["lab"]), await house.enrolled(tags=["lab"])]
+    await house.enrolled(tags=["web"])
+    async with house.fleet("dan") as fleet:
+        call = fleet.WatchDevices(fleet_service_pb2.WatchDevicesRequest(filter="tag = lab AND state != BANNED"))
+
+        async def told() -> tuple[str, str, bool]:
+            answer = cast("fleet_service_pb2.WatchDevicesResponse", await asyncio.wait_for(call.read(), 10))
+            return answer.device.name, TargetState.Name(answer.device.state), answer.matches
+
+        async def next_state() -> tuple[str, str, bool]:
+            """Pass over changes that leave the state as it was: what the machine says of itself."""
+            while (answer := await told()) in seen:
+                pass
+            seen.append(answer)
+            return answer
+
+        seen = [await told(), await told()]
+        assert seen == [(name, "TARGET_STATE_AWAY", True) for name in sorted(agent.name for agent in agents)]
+        async with agents[0].connected():
+            assert await next_state() == (agents[0].name, "TARGET_STATE_CONNECTED", True)
+            await house.ban(agents[1].name)
+            assert await next_state() == (agents[1].name, "TARGET_STATE_BANNED", False)
+        seen.remove((agents[0].name, "TARGET_STATE_AWAY", True))
+        assert await next_state() == (agents[0].name, "TARGET_STATE_AWAY", True)
+        call.cancel()
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,17 @@ def test_a_group_of_devices_has_its_own_table() -> None:
     assert derived(policy, evidence("file")).decision.event == Event.LET
 
 
+def test_a_group_is_named_by_tags_too() -> None:
+    """The device service's tags choose the group; a device without them is not in it."""
+    group = "{name: servers, tags: [server, database], verdicts: {malicious: approval, suspicious: none}}"
+    policy = changed("device_groups: []", f"device_groups: [{group}]")
+    tagged = replace(FACTS, devices={**FACTS.devices, DEVICE.name: replace(DEVICE, tags=frozenset({"database"}))})
+    found = decide_evidence(policy, evidence("file"), tagged)
+    assert not isinstance(found, Nothing)
+    assert [one.decision.event for one in found] == [Event.ASKED]
+    assert derived(policy, evidence("file")).decision.event == Event.LET
+
+
 ISOLATE = """playbook:
   - name: isolate-too
     evidence: [file]

@@ -23,13 +23,17 @@ class WordInvalidError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field(Generic[R]):
-    """One field. `ordered_by`: the column is never null and has an index, so lists can be in its order."""
+    """One field. `ordered_by`: the column is never null and has an index, so lists can be in its order.
+
+    `many`: the record has a set of values, kept as JSON, and equals each of them.
+    """
 
     column: str
     read: Read
-    get: Callable[[R], SqlValue]
+    get: Callable[[R], Any]
     signs: tuple[str, ...] = EQUALITY
     ordered_by: bool = False
+    many: bool = False
 
 
 def _word(text: str) -> str:
@@ -83,6 +87,11 @@ def choice(column: str, names: Iterable[str] | Mapping[str, SqlValue]) -> Field[
         return held[word]
 
     return Field(column, read, _attribute(column))
+
+
+def members(column: str) -> Field[Any]:
+    """Return a field that holds a set of words: `tag = lab` is so for what has it."""
+    return Field(column, _word, _attribute(column), ("=",), many=True)
 
 
 def _attribute(name: str) -> Callable[[Any], Any]:

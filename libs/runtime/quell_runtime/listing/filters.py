@@ -52,9 +52,18 @@ class Comparison(Generic[R]):
     def fits(self, record: R) -> bool:
         """Tell whether a record is so."""
         found = self.field.get(record)
+        if self.field.many:
+            return self.value in found
         if found is None:
             return self.sign == "!="
         return COMPARE[self.sign](found, self.value)
+
+    @property
+    def sql(self) -> str:
+        """The condition, with a mark for the value."""
+        if self.field.many:
+            return f"EXISTS (SELECT 1 FROM json_each({self.field.column}) WHERE value = ?)"  # noqa: S608 - ours
+        return f"{self.field.column} {SQL_SIGN[self.sign]} ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Filter(Generic[R]):
     @property
     def sql(self) -> str:
         """The condition, with a mark for each of `parameters`; no text of a request is in it."""
-        return " AND ".join(f"{one.field.column} {SQL_SIGN[one.sign]} ?" for one in self.comparisons) or "TRUE"
+        return " AND ".join(one.sql for one in self.comparisons) or "TRUE"
 
     @property
     def parameters(self) -> tuple[SqlValue, ...]:

@@ -54,4 +54,4 @@ def _facts(view: View, names: set[str], claims: dict[str, tuple[str, ...]], seen
 
 
 def _device(row: TargetRecord) -> Device:
-    return Device(row.name, row.host_names, frozenset(row.kinds))
+    return Device(row.name, row.host_names, frozenset(row.kinds), frozenset(row.report.tags))

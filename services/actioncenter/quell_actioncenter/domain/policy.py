@@ -137,7 +137,8 @@ def _verdicts(policy: Policy, kind: Kind, device: Device | None) -> Verdicts:
     if device is None:
         return policy.verdicts.email if kind.plane == "email" else policy.verdicts.device
     for group in policy.device_groups:
-        if Things(devices=group.devices, host_names=group.host_names).among(targets.labels(device)):
+        named = Things(devices=group.devices, host_names=group.host_names).among(targets.labels(device))
+        if named or not device.tags.isdisjoint(group.tags):
             return group.verdicts
     return policy.verdicts.device
 

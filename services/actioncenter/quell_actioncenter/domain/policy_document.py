@@ -83,12 +83,13 @@ class Planes:
 
 @dataclass(frozen=True, config=_STRICT)
 class Group:
-    """Devices with a verdict table of their own."""
+    """Devices with a verdict table of their own: by pattern of name or host name, or by one of their tags."""
 
     name: Name
     verdicts: Verdicts
     devices: tuple[str, ...] = ()
     host_names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -13,11 +13,15 @@ from quell_runtime.kinds import Kind, order_of
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that can be acted on: enrolled, neither banned nor offboarded. `kinds` are those that it offers."""
+    """A device that can be acted on: enrolled, neither banned nor offboarded. `kinds` are those that it offers.
+
+    `tags` are the device service's words, not the device's: they choose a group, and nothing else.
+    """
 
     name: str
     host_names: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

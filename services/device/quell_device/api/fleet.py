@@ -1,6 +1,7 @@
 """FleetService: which devices there are, how one comes in, how one is shut out."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 
 from quell.device.v1 import device_pb2, fleet_service_pb2, fleet_service_pb2_grpc
@@ -8,10 +9,11 @@ from quell.executor.v1 import target_report_pb2
 
 from quell_device.application.enrolment import Enrolment
 from quell_device.application.registry import Registry
+from quell_device.application.watching import Watch
 from quell_device.domain.records import DeviceRecord, DeviceState
 from quell_device.store.tables import DEVICES
 from quell_runtime.listing import filters
-from quell_runtime.listing.fields import COMPARISON, Field, choice, text, time
+from quell_runtime.listing.fields import COMPARISON, Field, choice, members, text, time
 from quell_runtime.listing.paging import Listing, order_of, size_of
 from quell_runtime.people import person
 from quell_runtime.sealing import key_id_of
@@ -27,6 +29,7 @@ FIELDS: Mapping[str, Field[DeviceRecord]] = {
     "state": choice("state", {state.name: state.value for state in DeviceState}),
     "host_name": text("host_name", ordered_by=True),
     "os": text("os"),
+    "tag": members("tags"),
     "enrol_time": time("enrol_time", ordered_by=True),
     "last_seen_time": time("last_seen_time", ordered_by=True),
 }
@@ -59,6 +62,21 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
         found = await self._registry.get(request.name.removeprefix("devices/"))
         return fleet_service_pb2.GetDeviceResponse(device=_shown(found))
 
+    async def WatchDevices(  # noqa: N802, D102
+        self, request: fleet_service_pb2.WatchDevicesRequest, _context: object
+    ) -> AsyncIterator[fleet_service_pb2.WatchDevicesResponse]:
+        watch = Watch(self._registry.store, filters.parse(request.filter, FIELDS))
+        async with aclosing(watch.told()) as told:
+            async for record, matches in told:
+                yield fleet_service_pb2.WatchDevicesResponse(device=_shown(record), matches=matches)
+
+    async def UpdateDevice(  # noqa: N802, D102
+        self, request: fleet_service_pb2.UpdateDeviceRequest, _context: object
+    ) -> fleet_service_pb2.UpdateDeviceResponse:
+        device = request.name.removeprefix("devices/")
+        found = await self._registry.tag(device, request.tags, _why(request.comment))
+        return fleet_service_pb2.UpdateDeviceResponse(device=_shown(found))
+
     async def CreateEnrolmentToken(  # noqa: N802, D102
         self, request: fleet_service_pb2.CreateEnrolmentTokenRequest, _context: object
     ) -> fleet_service_pb2.CreateEnrolmentTokenResponse:
@@ -69,11 +87,13 @@ class FleetServicer(fleet_service_pb2_grpc.FleetServiceServicer):
     async def BanDevice(  # noqa: N802, D102
         self, request: fleet_service_pb2.BanDeviceRequest, _context: object
     ) -> fleet_service_pb2.BanDeviceResponse:
-        who = person()
-        why = f"{who.name if who else 'nobody'}: {request.comment}"
-        return fleet_service_pb2.BanDeviceResponse(
-            device=_shown(await self._registry.ban(request.name.removeprefix("devices/"), why))
-        )
+        found = await self._registry.ban(request.name.removeprefix("devices/"), _why(request.comment))
+        return fleet_service_pb2.BanDeviceResponse(device=_shown(found))
+
+
+def _why(comment: str) -> str:
+    who = person()
+    return f"{who.name if who else 'nobody'}: {comment}"
 
 
 def _shown(record: DeviceRecord) -> device_pb2.Device:

@@ -148,7 +148,11 @@ class Gateway:
 
     def _changed(self, changes: Sequence[Change[Any]]) -> None:
         for change in changes:
-            if change.table is DEVICES and change.after and change.after.state is DeviceState.BANNED:
+            if change.table is not DEVICES or change.after is None:
+                continue
+            if change.before and change.before.tags != change.after.tags:
+                self.presence.mark([change.after.id])
+            if change.after.state is DeviceState.BANNED:
                 if session := self._streams.by_device.get(change.after.id):
                     session.lane.close(BannedError("the device is banned"))
                 self.presence.mark([change.after.id])

@@ -83,5 +83,6 @@ class Presence:
             host_name=record.host_name,
             kinds=record.hello.kinds if record.hello else (),
             last_seen_time=stamp(record.last_seen_time),
+            tags=record.tags,
         )
         return executor_service_pb2.TargetReports(reports=[report])

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import structlog
 from quell.device.v1 import agent_service_pb2
 from quell.executor.v1 import executor_service_pb2
 from quell.warrant.v1 import seal_pb2
 
-from quell_device.domain.errors import BannedError, NoSuchDeviceError, StrangerError, TokenRefusedError
+from quell_device.domain.errors import BannedError, GoneError, NoSuchDeviceError, StrangerError, TokenRefusedError
 from quell_device.domain.records import DeviceRecord, DeviceState, TokenRecord, WordRecord
 from quell_device.store.tables import DEVICES, TOKENS, WORDS
 from quell_runtime.sealing import device_id, key_id_of
 from quell_runtime.seams import Clock
 from quell_runtime.store import Query, Store, View
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,29 @@ class Registry:
             return banned
 
         return await self.store.change(decide, [(DEVICES, device)], urgent=True)
+
+    async def tag(self, device: str, tags: Sequence[str], why: str) -> DeviceRecord:
+        """Give a device other tags. The same again changes nothing.
+
+        Raises:
+            NoSuchDeviceError: There is none.
+            GoneError: It is banned.
+
+        """
+
+        def decide(view: View) -> DeviceRecord:
+            found = view.get(DEVICES, device)
+            if found is None:
+                raise NoSuchDeviceError(f"no device devices/{device} is enrolled here")
+            if found.state is DeviceState.BANNED:
+                raise GoneError("the device is banned: its tags mean nothing any more")
+            tagged = replace(found, tags=tuple(tags))
+            if tagged != found:
+                view.put(DEVICES, tagged)
+                _log.info("device_tagged", device=device, tags=tags, why=why)
+            return tagged
+
+        return await self.store.change(decide, [(DEVICES, device)])
 
     async def seen(self, sights: dict[str, Sight]) -> list[DeviceRecord]:
         """Write down how devices are seen now, and return them. A banned one stays banned."""

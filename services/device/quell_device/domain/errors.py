@@ -21,6 +21,12 @@ class BannedError(ForbiddenError):
     reason = "DEVICE_BANNED"
 
 
+class GoneError(StateError):
+    """The device is banned or offboarded: nothing about it changes any more."""
+
+    reason = "DEVICE_GONE"
+
+
 class KeyMismatchError(ForbiddenError):
     """The identity key is not that of the device whose certificate it is."""
 

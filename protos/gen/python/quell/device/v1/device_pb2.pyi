@@ -53,7 +53,7 @@ class Device(_message.Message):
     """Output only. Version of the agent."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. Tags that its enrolment token gave it; the policy's groups go by them."""
+        """Output only. Tags: at first those of its enrolment token. The policy's groups go by them."""
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[_target_report_pb2.Kind]:

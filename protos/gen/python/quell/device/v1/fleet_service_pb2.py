@@ -29,7 +29,7 @@ from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1
 from quell.device.v1 import device_pb2 as quell_dot_device_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quell/device/v1/fleet_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\x1a\x1cquell/device/v1/device.proto\"z\n\x12ListDevicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x1a\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"l\n\x13ListDevicesResponse\x12(\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x17.quell.device.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"?\n\x10GetDeviceRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\"<\n\x11GetDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device\"\x90\x01\n\x1b\x43reateEnrolmentTokenRequest\x12\x37\n\x04tags\x18\x01 \x03(\tB)\xbaH&\x92\x01#\x10\x32\"\x1fr\x1d\x32\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x38\n\x05valid\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xa3\x05*\x00\"^\n\x1c\x43reateEnrolmentTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x10\x42\x61nDeviceRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x1b\n\x07\x63omment\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"<\n\x11\x42\x61nDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device2\xeb\x03\n\x0c\x46leetService\x12r\n\x0bListDevices\x12#.quell.device.v1.ListDevicesRequest\x1a$.quell.device.v1.ListDevicesResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\n\x0c\x64\x65vices.read\x12\x01\x01\x12l\n\tGetDevice\x12!.quell.device.v1.GetDeviceRequest\x1a\".quell.device.v1.GetDeviceResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\n\x0c\x64\x65vices.read\x12\x01\x01\x12\x8b\x01\n\x14\x43reateEnrolmentToken\x12,.quell.device.v1.CreateEnrolmentTokenRequest\x1a-.quell.device.v1.CreateEnrolmentTokenResponse\"\x16\xca\xf3\x18\x12\n\rdevices.enrol\x12\x01\x01\x12k\n\tBanDevice\x12!.quell.device.v1.BanDeviceRequest\x1a\".quell.device.v1.BanDeviceResponse\"\x17\x90\x02\x02\xca\xf3\x18\x10\n\x0b\x64\x65vices.ban\x12\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quell/device/v1/fleet_service.proto\x12\x0fquell.device.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\x1a\x1cquell/device/v1/device.proto\"z\n\x12ListDevicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x1a\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"l\n\x13ListDevicesResponse\x12(\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x17.quell.device.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"?\n\x10GetDeviceRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\"<\n\x11GetDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device\"/\n\x13WatchDevicesRequest\x12\x18\n\x06\x66ilter\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"P\n\x14WatchDevicesResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device\x12\x0f\n\x07matches\x18\x02 \x01(\x08\"\x9a\x01\n\x13UpdateDeviceRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x39\n\x04tags\x18\x02 \x03(\tB+\xbaH(\x92\x01%\x10\x32\x18\x01\"\x1fr\x1d\x32\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"?\n\x14UpdateDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device\"\x90\x01\n\x1b\x43reateEnrolmentTokenRequest\x12\x37\n\x04tags\x18\x01 \x03(\tB)\xbaH&\x92\x01#\x10\x32\"\x1fr\x1d\x32\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x38\n\x05valid\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0e\xbaH\x0b\xaa\x01\x08\"\x04\x08\x80\xa3\x05*\x00\"^\n\x1c\x43reateEnrolmentTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x10\x42\x61nDeviceRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x1b\n\x07\x63omment\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"<\n\x11\x42\x61nDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.quell.device.v1.Device2\xdd\x05\n\x0c\x46leetService\x12r\n\x0bListDevices\x12#.quell.device.v1.ListDevicesRequest\x1a$.quell.device.v1.ListDevicesResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\n\x0c\x64\x65vices.read\x12\x01\x01\x12l\n\tGetDevice\x12!.quell.device.v1.GetDeviceRequest\x1a\".quell.device.v1.GetDeviceResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\n\x0c\x64\x65vices.read\x12\x01\x01\x12w\n\x0cWatchDevices\x12$.quell.device.v1.WatchDevicesRequest\x1a%.quell.device.v1.WatchDevicesResponse\"\x18\x90\x02\x01\xca\xf3\x18\x11\n\x0c\x64\x65vices.read\x12\x01\x01\x30\x01\x12w\n\x0cUpdateDevice\x12$.quell.device.v1.UpdateDeviceRequest\x1a%.quell.device.v1.UpdateDeviceResponse\"\x1a\x90\x02\x02\xca\xf3\x18\x13\n\x0e\x64\x65vices.update\x12\x01\x01\x12\x8b\x01\n\x14\x43reateEnrolmentToken\x12,.quell.device.v1.CreateEnrolmentTokenRequest\x1a-.quell.device.v1.CreateEnrolmentTokenResponse\"\x16\xca\xf3\x18\x12\n\rdevices.enrol\x12\x01\x01\x12k\n\tBanDevice\x12!.quell.device.v1.BanDeviceRequest\x1a\".quell.device.v1.BanDeviceResponse\"\x17\x90\x02\x02\xca\xf3\x18\x10\n\x0b\x64\x65vices.ban\x12\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEVICESREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_GETDEVICEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETDEVICEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^devices/[a-z2-7]{26}$'
+  _globals['_WATCHDEVICESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_WATCHDEVICESREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\240\037'
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^devices/[a-z2-7]{26}$'
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['tags']._loaded_options = None
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['tags']._serialized_options = b'\272H(\222\001%\0202\030\001\"\037r\0352\033^[a-z0-9][a-z0-9._-]{0,62}$'
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['comment']._loaded_options = None
+  _globals['_UPDATEDEVICEREQUEST'].fields_by_name['comment']._serialized_options = b'\272H\007r\005\020\001\030\240\037'
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['tags']._loaded_options = None
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['tags']._serialized_options = b'\272H&\222\001#\0202\"\037r\0352\033^[a-z0-9][a-z0-9._-]{0,62}$'
   _globals['_CREATEENROLMENTTOKENREQUEST'].fields_by_name['valid']._loaded_options = None
@@ -56,6 +64,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FLEETSERVICE'].methods_by_name['ListDevices']._serialized_options = b'\220\002\001\312\363\030\021\n\014devices.read\022\001\001'
   _globals['_FLEETSERVICE'].methods_by_name['GetDevice']._loaded_options = None
   _globals['_FLEETSERVICE'].methods_by_name['GetDevice']._serialized_options = b'\220\002\001\312\363\030\021\n\014devices.read\022\001\001'
+  _globals['_FLEETSERVICE'].methods_by_name['WatchDevices']._loaded_options = None
+  _globals['_FLEETSERVICE'].methods_by_name['WatchDevices']._serialized_options = b'\220\002\001\312\363\030\021\n\014devices.read\022\001\001'
+  _globals['_FLEETSERVICE'].methods_by_name['UpdateDevice']._loaded_options = None
+  _globals['_FLEETSERVICE'].methods_by_name['UpdateDevice']._serialized_options = b'\220\002\002\312\363\030\023\n\016devices.update\022\001\001'
   _globals['_FLEETSERVICE'].methods_by_name['CreateEnrolmentToken']._loaded_options = None
   _globals['_FLEETSERVICE'].methods_by_name['CreateEnrolmentToken']._serialized_options = b'\312\363\030\022\n\rdevices.enrol\022\001\001'
   _globals['_FLEETSERVICE'].methods_by_name['BanDevice']._loaded_options = None
@@ -68,14 +80,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDEVICEREQUEST']._serialized_end=517
   _globals['_GETDEVICERESPONSE']._serialized_start=519
   _globals['_GETDEVICERESPONSE']._serialized_end=579
-  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_start=582
-  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_end=726
-  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_start=728
-  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_end=822
-  _globals['_BANDEVICEREQUEST']._serialized_start=824
-  _globals['_BANDEVICEREQUEST']._serialized_end=916
-  _globals['_BANDEVICERESPONSE']._serialized_start=918
-  _globals['_BANDEVICERESPONSE']._serialized_end=978
-  _globals['_FLEETSERVICE']._serialized_start=981
-  _globals['_FLEETSERVICE']._serialized_end=1472
+  _globals['_WATCHDEVICESREQUEST']._serialized_start=581
+  _globals['_WATCHDEVICESREQUEST']._serialized_end=628
+  _globals['_WATCHDEVICESRESPONSE']._serialized_start=630
+  _globals['_WATCHDEVICESRESPONSE']._serialized_end=710
+  _globals['_UPDATEDEVICEREQUEST']._serialized_start=713
+  _globals['_UPDATEDEVICEREQUEST']._serialized_end=867
+  _globals['_UPDATEDEVICERESPONSE']._serialized_start=869
+  _globals['_UPDATEDEVICERESPONSE']._serialized_end=932
+  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_start=935
+  _globals['_CREATEENROLMENTTOKENREQUEST']._serialized_end=1079
+  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_start=1081
+  _globals['_CREATEENROLMENTTOKENRESPONSE']._serialized_end=1175
+  _globals['_BANDEVICEREQUEST']._serialized_start=1177
+  _globals['_BANDEVICEREQUEST']._serialized_end=1269
+  _globals['_BANDEVICERESPONSE']._serialized_start=1271
+  _globals['_BANDEVICERESPONSE']._serialized_end=1331
+  _globals['_FLEETSERVICE']._serialized_start=1334
+  _globals['_FLEETSERVICE']._serialized_end=2067
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ class ListDevicesRequest(_message.Message):
     page_token: _builtins.str
     """Optional. `next_page_token` of the page before; all other fields must be as they were."""
     filter: _builtins.str
-    """Optional. AIP-160: `state = AWAY AND last_seen_time < "2026-11-01T00:00:00Z"`."""
+    """Optional. AIP-160: `state = AWAY AND tag = servers AND last_seen_time < "2026-11-01T00:00:00Z"`."""
     order_by: _builtins.str
     """Optional. `name` if empty."""
     def __init__(
@@ -132,6 +132,112 @@ class GetDeviceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDeviceResponse: _TypeAlias = GetDeviceResponse  # noqa: Y015
+
+@_typing.final
+class WatchDevicesRequest(_message.Message):
+    """Request of WatchDevices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Optional. As in ListDevices; empty: all."""
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDevicesRequest: _TypeAlias = WatchDevicesRequest  # noqa: Y015
+
+@_typing.final
+class WatchDevicesResponse(_message.Message):
+    """Response of WatchDevices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    matches: _builtins.bool
+    """Whether it still fits the filter: what leaves the filter is told once, with false."""
+    @_builtins.property
+    def device(self) -> _device_pb2.Device:
+        """The device as it is now."""
+
+    def __init__(
+        self,
+        *,
+        device: _device_pb2.Device | None = ...,
+        matches: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "matches", b"matches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDevicesResponse: _TypeAlias = WatchDevicesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateDeviceRequest(_message.Message):
+    """Request of UpdateDevice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `devices/{device}`."""
+    comment: _builtins.str
+    """Required. Why."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. All tags that it has from now on; empty: none."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "name", b"name", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDeviceRequest: _TypeAlias = UpdateDeviceRequest  # noqa: Y015
+
+@_typing.final
+class UpdateDeviceResponse(_message.Message):
+    """Response of UpdateDevice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def device(self) -> _device_pb2.Device:
+        """The device."""
+
+    def __init__(
+        self,
+        *,
+        device: _device_pb2.Device | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDeviceResponse: _TypeAlias = UpdateDeviceResponse  # noqa: Y015
 
 @_typing.final
 class CreateEnrolmentTokenRequest(_message.Message):

@@ -45,6 +45,16 @@ class FleetServiceStub:
                 request_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceRequest.SerializeToString,
                 response_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceResponse.FromString,
                 _registered_method=True)
+        self.WatchDevices = channel.unary_stream(
+                '/quell.device.v1.FleetService/WatchDevices',
+                request_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesRequest.SerializeToString,
+                response_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesResponse.FromString,
+                _registered_method=True)
+        self.UpdateDevice = channel.unary_unary(
+                '/quell.device.v1.FleetService/UpdateDevice',
+                request_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceRequest.SerializeToString,
+                response_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceResponse.FromString,
+                _registered_method=True)
         self.CreateEnrolmentToken = channel.unary_unary(
                 '/quell.device.v1.FleetService/CreateEnrolmentToken',
                 request_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.CreateEnrolmentTokenRequest.SerializeToString,
@@ -76,6 +86,31 @@ class FleetServiceServicer:
 
         Errors:
         NOT_FOUND            DEVICE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchDevices(self, request, context):
+        """Watches devices: first each that matches as it is now, then each change but of `last_seen_time` alone. What is too
+        fast is told as the newest.
+
+        Retry: safe; it begins anew, with each that matches.
+        Errors:
+        INVALID_ARGUMENT     FILTER_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateDevice(self, request, context):
+        """Gives a device other tags. The policy's groups go by them from then on; what is decided stays decided.
+
+        State: any but banned and offboarded.
+        Retry: safe; the same tags again change nothing.
+        Errors:
+        NOT_FOUND            DEVICE_UNKNOWN.
+        FAILED_PRECONDITION  DEVICE_GONE: it is banned or offboarded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,6 +151,16 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.GetDevice,
                     request_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceRequest.FromString,
                     response_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceResponse.SerializeToString,
+            ),
+            'WatchDevices': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDevices,
+                    request_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesRequest.FromString,
+                    response_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesResponse.SerializeToString,
+            ),
+            'UpdateDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDevice,
+                    request_deserializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceRequest.FromString,
+                    response_serializer=quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceResponse.SerializeToString,
             ),
             'CreateEnrolmentToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateEnrolmentToken,
@@ -183,6 +228,60 @@ class FleetService:
             '/quell.device.v1.FleetService/GetDevice',
             quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceRequest.SerializeToString,
             quell_dot_device_dot_v1_dot_fleet__service__pb2.GetDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quell.device.v1.FleetService/WatchDevices',
+            quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesRequest.SerializeToString,
+            quell_dot_device_dot_v1_dot_fleet__service__pb2.WatchDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.device.v1.FleetService/UpdateDevice',
+            quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceRequest.SerializeToString,
+            quell_dot_device_dot_v1_dot_fleet__service__pb2.UpdateDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

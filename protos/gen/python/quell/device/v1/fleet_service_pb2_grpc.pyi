@@ -45,6 +45,23 @@ class FleetServiceStub:
     Errors:
       NOT_FOUND            DEVICE_UNKNOWN.
     """
+    WatchDevices: _grpc.UnaryStreamMultiCallable[_fleet_service_pb2.WatchDevicesRequest, _fleet_service_pb2.WatchDevicesResponse]
+    """Watches devices: first each that matches as it is now, then each change but of `last_seen_time` alone. What is too
+    fast is told as the newest.
+
+    Retry: safe; it begins anew, with each that matches.
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID.
+    """
+    UpdateDevice: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateDeviceRequest, _fleet_service_pb2.UpdateDeviceResponse]
+    """Gives a device other tags. The policy's groups go by them from then on; what is decided stays decided.
+
+    State: any but banned and offboarded.
+    Retry: safe; the same tags again change nothing.
+    Errors:
+      NOT_FOUND            DEVICE_UNKNOWN.
+      FAILED_PRECONDITION  DEVICE_GONE: it is banned or offboarded.
+    """
     CreateEnrolmentToken: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.CreateEnrolmentTokenRequest, _fleet_service_pb2.CreateEnrolmentTokenResponse]
     """Makes a token that lets one device enrol, once. It is shown once; only its digest is kept.
 
@@ -77,6 +94,23 @@ class FleetServiceAsyncStub(FleetServiceStub):
 
     Errors:
       NOT_FOUND            DEVICE_UNKNOWN.
+    """
+    WatchDevices: _aio.UnaryStreamMultiCallable[_fleet_service_pb2.WatchDevicesRequest, _fleet_service_pb2.WatchDevicesResponse]  # type: ignore[assignment]
+    """Watches devices: first each that matches as it is now, then each change but of `last_seen_time` alone. What is too
+    fast is told as the newest.
+
+    Retry: safe; it begins anew, with each that matches.
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID.
+    """
+    UpdateDevice: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateDeviceRequest, _fleet_service_pb2.UpdateDeviceResponse]  # type: ignore[assignment]
+    """Gives a device other tags. The policy's groups go by them from then on; what is decided stays decided.
+
+    State: any but banned and offboarded.
+    Retry: safe; the same tags again change nothing.
+    Errors:
+      NOT_FOUND            DEVICE_UNKNOWN.
+      FAILED_PRECONDITION  DEVICE_GONE: it is banned or offboarded.
     """
     CreateEnrolmentToken: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.CreateEnrolmentTokenRequest, _fleet_service_pb2.CreateEnrolmentTokenResponse]  # type: ignore[assignment]
     """Makes a token that lets one device enrol, once. It is shown once; only its digest is kept.
@@ -119,6 +153,35 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND            DEVICE_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchDevices(
+        self,
+        request: _fleet_service_pb2.WatchDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fleet_service_pb2.WatchDevicesResponse], _abc.AsyncIterator[_fleet_service_pb2.WatchDevicesResponse]]:
+        """Watches devices: first each that matches as it is now, then each change but of `last_seen_time` alone. What is too
+        fast is told as the newest.
+
+        Retry: safe; it begins anew, with each that matches.
+        Errors:
+          INVALID_ARGUMENT     FILTER_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateDevice(
+        self,
+        request: _fleet_service_pb2.UpdateDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.UpdateDeviceResponse, _abc.Awaitable[_fleet_service_pb2.UpdateDeviceResponse]]:
+        """Gives a device other tags. The policy's groups go by them from then on; what is decided stays decided.
+
+        State: any but banned and offboarded.
+        Retry: safe; the same tags again change nothing.
+        Errors:
+          NOT_FOUND            DEVICE_UNKNOWN.
+          FAILED_PRECONDITION  DEVICE_GONE: it is banned or offboarded.
         """
 
     @_abc_1.abstractmethod

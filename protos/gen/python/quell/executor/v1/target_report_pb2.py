@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quell.warrant.v1 import seal_pb2 as quell_dot_warrant_dot_v1_dot_seal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quell/executor/v1/target_report.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bquell/warrant/v1/seal.proto\"\xcf\x02\n\x0cTargetReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12-\n\x06target\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x33\n\tenrolment\x18\x03 \x01(\x0b\x32\x18.quell.warrant.v1.SealedB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32\x1e.quell.executor.v1.TargetStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\thost_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\x12\x31\n\x05kinds\x18\x06 \x03(\x0b\x32\x17.quell.executor.v1.KindB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12:\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"N\n\x04Kind\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x19\n\x07missing\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01*\x94\x01\n\x0bTargetState\x12\x1c\n\x18TARGET_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TARGET_STATE_CONNECTED\x10\x01\x12\x15\n\x11TARGET_STATE_AWAY\x10\x02\x12\x17\n\x13TARGET_STATE_BANNED\x10\x03\x12\x1b\n\x17TARGET_STATE_OFFBOARDED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quell/executor/v1/target_report.proto\x12\x11quell.executor.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bquell/warrant/v1/seal.proto\"\xe7\x02\n\x0cTargetReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12-\n\x06target\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x33\n\tenrolment\x18\x03 \x01(\x0b\x32\x18.quell.warrant.v1.SealedB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32\x1e.quell.executor.v1.TargetStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\thost_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\x12\x31\n\x05kinds\x18\x06 \x03(\x0b\x32\x17.quell.executor.v1.KindB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12:\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\x04tags\x18\x08 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x32\"N\n\x04Kind\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x19\n\x07missing\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01*\x94\x01\n\x0bTargetState\x12\x1c\n\x18TARGET_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TARGET_STATE_CONNECTED\x10\x01\x12\x15\n\x11TARGET_STATE_AWAY\x10\x02\x12\x17\n\x13TARGET_STATE_BANNED\x10\x03\x12\x1b\n\x17TARGET_STATE_OFFBOARDED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,14 +48,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TARGETREPORT'].fields_by_name['kinds']._serialized_options = b'\272H\006\222\001\003\020\310\001'
   _globals['_TARGETREPORT'].fields_by_name['last_seen_time']._loaded_options = None
   _globals['_TARGETREPORT'].fields_by_name['last_seen_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_TARGETREPORT'].fields_by_name['tags']._loaded_options = None
+  _globals['_TARGETREPORT'].fields_by_name['tags']._serialized_options = b'\272H\005\222\001\002\0202'
   _globals['_KIND'].fields_by_name['name']._loaded_options = None
   _globals['_KIND'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,62}$'
   _globals['_KIND'].fields_by_name['missing']._loaded_options = None
   _globals['_KIND'].fields_by_name['missing']._serialized_options = b'\272H\005r\003\030\310\001'
-  _globals['_TARGETSTATE']._serialized_start=570
-  _globals['_TARGETSTATE']._serialized_end=718
+  _globals['_TARGETSTATE']._serialized_start=594
+  _globals['_TARGETSTATE']._serialized_end=742
   _globals['_TARGETREPORT']._serialized_start=152
-  _globals['_TARGETREPORT']._serialized_end=487
-  _globals['_KIND']._serialized_start=489
-  _globals['_KIND']._serialized_end=567
+  _globals['_TARGETREPORT']._serialized_end=511
+  _globals['_KIND']._serialized_start=513
+  _globals['_KIND']._serialized_end=591
 # @@protoc_insertion_point(module_scope)

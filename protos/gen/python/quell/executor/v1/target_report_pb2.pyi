@@ -66,6 +66,7 @@ class TargetReport(_message.Message):
     HOST_NAME_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Required. Made by the executor's journal: a UUID. The second of two equal ones counts as the first."""
     target: _builtins.str
@@ -86,6 +87,12 @@ class TargetReport(_message.Message):
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
         """Required. When it was last heard of."""
 
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Its tags: words of the device service, not of the device. They choose among the policy's groups, and
+        nothing else.
+        """
+
     def __init__(
         self,
         *,
@@ -96,10 +103,11 @@ class TargetReport(_message.Message):
         host_name: _builtins.str = ...,
         kinds: _abc.Iterable[Global___Kind] | None = ...,
         last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["enrolment", b"enrolment", "last_seen_time", b"last_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolment", b"enrolment", "host_name", b"host_name", "id", b"id", "kinds", b"kinds", "last_seen_time", b"last_seen_time", "state", b"state", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolment", b"enrolment", "host_name", b"host_name", "id", b"id", "kinds", b"kinds", "last_seen_time", b"last_seen_time", "state", b"state", "tags", b"tags", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
