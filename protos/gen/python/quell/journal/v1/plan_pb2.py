@@ -24,23 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from quell.remediation.v1 import failure_pb2 as quell_dot_remediation_dot_v1_dot_failure__pb2
 from quell.remediation.v1 import item_pb2 as quell_dot_remediation_dot_v1_dot_item__pb2
+from quell.remediation.v1 import remediation_pb2 as quell_dot_remediation_dot_v1_dot_remediation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquell/journal/v1/plan.proto\x12\x10quell.journal.v1\x1a\"quell/remediation/v1/failure.proto\x1a\x1fquell/remediation/v1/item.proto\"-\n\x04Plan\x12%\n\x05parts\x18\x01 \x03(\x0b\x32\x16.quell.journal.v1.Part\"d\n\x04Part\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0f\n\x07reverts\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.quell.journal.v1.PlannedItem\"\xc3\x01\n\x0bPlannedItem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.quell.remediation.v1.Item\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0c\x12\r\n\x05names\x18\x04 \x03(\t\x12.\n\x05\x66ound\x18\x05 \x01(\x0e\x32\x1f.quell.remediation.v1.ItemState\x12.\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1d.quell.remediation.v1.Failure\"\xa2\x01\n\tOwnership\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\t\x12\r\n\x05older\x18\x04 \x03(\t\x12.\n\x07planned\x18\x05 \x01(\x0b\x32\x1d.quell.journal.v1.PlannedItem\x12*\n\x05\x62\x65low\x18\x06 \x01(\x0b\x32\x1b.quell.journal.v1.Ownership\"5\n\x08Snapshot\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.quell.remediation.v1.Itemb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquell/journal/v1/plan.proto\x12\x10quell.journal.v1\x1a\"quell/remediation/v1/failure.proto\x1a\x1fquell/remediation/v1/item.proto\x1a&quell/remediation/v1/remediation.proto\"-\n\x04Plan\x12%\n\x05parts\x18\x01 \x03(\x0b\x32\x16.quell.journal.v1.Part\"d\n\x04Part\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x0f\n\x07reverts\x18\x02 \x01(\x08\x12\r\n\x05names\x18\x03 \x03(\t\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x1d.quell.journal.v1.PlannedItem\"\xc3\x01\n\x0bPlannedItem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x1a.quell.remediation.v1.Item\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0c\x12\r\n\x05names\x18\x04 \x03(\t\x12.\n\x05\x66ound\x18\x05 \x01(\x0e\x32\x1f.quell.remediation.v1.ItemState\x12.\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1d.quell.remediation.v1.Failure\"\x9a\x02\n\tOwnership\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\t\x12\r\n\x05older\x18\x04 \x03(\t\x12.\n\x07planned\x18\x05 \x01(\x0b\x32\x1d.quell.journal.v1.PlannedItem\x12*\n\x05\x62\x65low\x18\x06 \x01(\x0b\x32\x1b.quell.journal.v1.Ownership\x12-\n\x06newest\x18\x07 \x01(\x0b\x32\x1d.quell.journal.v1.PlannedItem\x12\x11\n\tlet_go_by\x18\x08 \x01(\t\x12\x34\n\tinherited\x18\t \x01(\x0b\x32!.quell.remediation.v1.Remediation\"5\n\x08Snapshot\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.quell.remediation.v1.Itemb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quell.journal.v1.plan_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PLAN']._serialized_start=118
-  _globals['_PLAN']._serialized_end=163
-  _globals['_PART']._serialized_start=165
-  _globals['_PART']._serialized_end=265
-  _globals['_PLANNEDITEM']._serialized_start=268
-  _globals['_PLANNEDITEM']._serialized_end=463
-  _globals['_OWNERSHIP']._serialized_start=466
-  _globals['_OWNERSHIP']._serialized_end=628
-  _globals['_SNAPSHOT']._serialized_start=630
-  _globals['_SNAPSHOT']._serialized_end=683
+  _globals['_PLAN']._serialized_start=158
+  _globals['_PLAN']._serialized_end=203
+  _globals['_PART']._serialized_start=205
+  _globals['_PART']._serialized_end=305
+  _globals['_PLANNEDITEM']._serialized_start=308
+  _globals['_PLANNEDITEM']._serialized_end=503
+  _globals['_OWNERSHIP']._serialized_start=506
+  _globals['_OWNERSHIP']._serialized_end=788
+  _globals['_SNAPSHOT']._serialized_start=790
+  _globals['_SNAPSHOT']._serialized_end=843
 # @@protoc_insertion_point(module_scope)

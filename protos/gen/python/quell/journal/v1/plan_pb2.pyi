@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from quell.remediation.v1 import failure_pb2 as _failure_pb2
 from quell.remediation.v1 import item_pb2 as _item_pb2
+from quell.remediation.v1 import remediation_pb2 as _remediation_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -142,12 +143,19 @@ class Ownership(_message.Message):
     OLDER_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
     BELOW_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    LET_GO_BY_FIELD_NUMBER: _builtins.int
+    INHERITED_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """Required. The kind: field name in `Remediation`."""
     owner: _builtins.str
     """Required. The newest action of the row: `actions/{action}`. Undo works on it."""
     first: _builtins.str
     """Required. The first action of the row: `actions/{action}`; what it replaced is what undo brings back."""
+    let_go_by: _builtins.str
+    """Optional. Who has begun to let go of it: `actions/{action}` of an undo or a release, or `reverts/{action}`. From
+    then on it is not made so again, whatever came of that.
+    """
     @_builtins.property
     def older(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. The actions of the row before the owner, oldest first."""
@@ -160,6 +168,16 @@ class Ownership(_message.Message):
     def below(self) -> Global___Ownership:
         """Optional. The row of another kind that this one lies on; it counts again when this one is taken back."""
 
+    @_builtins.property
+    def newest(self) -> Global___PlannedItem:
+        """Optional. The owner's change, where the owner is another than the first: what is looked at and made so again. What
+        is undone is `planned`.
+        """
+
+    @_builtins.property
+    def inherited(self) -> _remediation_pb2.Remediation:
+        """Optional. Known by the effect's own mark alone, since the journal was lost: the remediation that would make it so."""
+
     def __init__(
         self,
         *,
@@ -169,10 +187,13 @@ class Ownership(_message.Message):
         older: _abc.Iterable[_builtins.str] | None = ...,
         planned: Global___PlannedItem | None = ...,
         below: Global___Ownership | None = ...,
+        newest: Global___PlannedItem | None = ...,
+        let_go_by: _builtins.str = ...,
+        inherited: _remediation_pb2.Remediation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "planned", b"planned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "inherited", b"inherited", "newest", b"newest", "planned", b"planned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "first", b"first", "kind", b"kind", "older", b"older", "owner", b"owner", "planned", b"planned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "first", b"first", "inherited", b"inherited", "kind", b"kind", "let_go_by", b"let_go_by", "newest", b"newest", "older", b"older", "owner", b"owner", "planned", b"planned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
