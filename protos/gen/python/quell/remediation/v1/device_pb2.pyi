@@ -89,10 +89,15 @@ class IsolateDevice(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     EXCLUSIONS_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """Required. The device: `devices/{device}`."""
     mode: Global___IsolationMode.ValueType
     """Required. How much stays open."""
+    hold: _builtins.bool
+    """Optional. Keep the device isolated even if it can't reach us afterwards. Without it the device takes the isolation
+    back by itself when its channel to us is lost right after it was isolated.
+    """
     @_builtins.property
     def exclusions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkExclusion]:
         """Optional. What stays open besides the channel to us; only with `ISOLATION_MODE_SELECTIVE`."""
@@ -103,10 +108,11 @@ class IsolateDevice(_message.Message):
         device: _builtins.str = ...,
         mode: Global___IsolationMode.ValueType = ...,
         exclusions: _abc.Iterable[Global___NetworkExclusion] | None = ...,
+        hold: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "exclusions", b"exclusions", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "exclusions", b"exclusions", "hold", b"hold", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -114,7 +120,9 @@ Global___IsolateDevice: _TypeAlias = IsolateDevice  # noqa: Y015
 
 @_typing.final
 class NetworkExclusion(_message.Message):
-    """Traffic that an isolated device may still have. Every field that is set must match; of several exclusions, any."""
+    """TCP and UDP that programs of an isolated device may still have with others, begun by the device. Every field that is
+    set must match; of several exclusions, any.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -125,7 +133,7 @@ class NetworkExclusion(_message.Message):
     user: _builtins.str
     """Optional. Local user whose traffic it is. Empty: any."""
     cgroup: _builtins.str
-    """Optional. Local cgroup, below the root: `system.slice/backup.service`. Empty: any."""
+    """Optional. Local cgroup (version 2), below the root: `system.slice/backup.service`. Empty: any."""
     @_builtins.property
     def remotes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Addresses or networks of the far end: `192.0.2.7`, `2001:db8::/48`. Empty: any."""
