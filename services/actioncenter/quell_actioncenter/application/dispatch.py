@@ -13,7 +13,7 @@ from quell.actioncenter.v1 import action_pb2, control_service_pb2
 from quell.executor.v1 import executor_service_pb2, progress_pb2, target_report_pb2
 from quell.warrant.v1 import seal_pb2
 
-from quell_actioncenter.application import history
+from quell_actioncenter.application import accesses, history
 from quell_actioncenter.application.absence import Absence
 from quell_actioncenter.application.answers import Executor
 from quell_actioncenter.application.book import Book, touched
@@ -289,6 +289,8 @@ class Dispatcher:
                 return [report.id for report in response.targets.reports]
             case "progress":
                 await self._progress(response.progress.reports, reports)
+            case "accesses":
+                return await accesses.take(self._desk, self._setting.plane, response.accesses.accesses)
             case "plan":
                 self._house.plans.heard(response.plan)
         return ()
