@@ -38,6 +38,12 @@ for watch, asked in (
 
 always("GetEffect", Code.NOT_FOUND, "EFFECT_UNKNOWN", effect_service_pb2.GetEffectRequest(name="effects/none"))
 always("GetPolicy", Code.NOT_FOUND, "POLICY_UNKNOWN", policy_service_pb2.GetPolicyRequest(name="policies/77"))
+always(
+    "GetDevicePolicy",
+    Code.NOT_FOUND,
+    "DEVICE_UNKNOWN",
+    policy_service_pb2.GetDevicePolicyRequest(device=f"devices/{'a' * 26}"),
+)
 for policy_rpc, policy in (
     ("UpdatePolicy", policy_service_pb2.UpdatePolicyRequest(document="x", replaces="policies/1", comment="x")),
     ("TestPolicy", policy_service_pb2.TestPolicyRequest(document="x")),

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from quell.executor.v1 import executor_service_pb2, plan_pb2, target_report_pb2
@@ -149,7 +149,7 @@ class ScriptedExecutor:
         sealed = (key or self.key).seal(report.DESCRIPTOR.full_name, [report.SerializeToString()])
         self.say(Up(effects=executor_service_pb2.EffectReports(reports=sealed)))
 
-    def send_target(self, key: SealKey, state: int, host_name: str = "") -> str:
+    def send_target(self, key: SealKey, state: int, host_name: str = "", tags: Sequence[str] = ()) -> str:
         """Report a device with this identity key, and return its name."""
         device = device_of_key(key.public)
         now = stamp(self._clock.now())
@@ -164,6 +164,7 @@ class ScriptedExecutor:
             host_name=host_name,
             kinds=[target_report_pb2.Kind(name=name) for name in self.kinds],
             last_seen_time=now,
+            tags=tags,
         )
         self.say(Up(targets=executor_service_pb2.TargetReports(reports=[report])))
         return device

@@ -74,6 +74,7 @@ GOOD: Mapping[str, Message] = {
     "Freeze": control_service_pb2.FreezeRequest(freeze_id=new(), comment="x", kinds=["block_url"]),
     "Unfreeze": unfreeze(1),
     "GetPolicy": policy_service_pb2.GetPolicyRequest(name="policies/current"),
+    "GetDevicePolicy": policy_service_pb2.GetDevicePolicyRequest(device=f"devices/{'a' * 26}"),
     "UpdatePolicy": policy_service_pb2.UpdatePolicyRequest(document="x", replaces="policies/1", comment="x"),
     "TestPolicy": policy_service_pb2.TestPolicyRequest(document="x"),
 }

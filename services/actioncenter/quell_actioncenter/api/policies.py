@@ -20,6 +20,12 @@ class PolicyServicer(PolicyServiceServicer):
         """Return a version."""
         return messages.GetPolicyResponse(policy=await self._policies.get(request.name))
 
+    async def GetDevicePolicy(
+        self, request: messages.GetDevicePolicyRequest, _context: object
+    ) -> messages.GetDevicePolicyResponse:
+        """Return what it says of a device."""
+        return await self._policies.of_device(request.device)
+
     async def UpdatePolicy(
         self, request: messages.UpdatePolicyRequest, _context: object
     ) -> messages.UpdatePolicyResponse:

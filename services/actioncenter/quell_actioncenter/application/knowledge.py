@@ -30,9 +30,14 @@ def _planes() -> set[str]:
     return {kind.plane for kind in kinds().values()} - {DEVICE_PLANE}
 
 
+def of_devices(view: View, names: set[str]) -> Facts:
+    """Return what is known of these devices."""
+    return _facts(view, names, {}, ())
+
+
 def of_request(view: View, remediation: remediation_pb2.Remediation) -> Facts:
     """Return what a request by hand is judged by."""
-    return _facts(view, {device_of(remediation)} - {""}, {}, ())
+    return of_devices(view, {device_of(remediation)} - {""})
 
 
 def of_evidence(view: View, evidence: Iterable[evidence_pb2.Evidence], seen_on: tuple[str, ...]) -> Facts:

@@ -13,10 +13,11 @@ from quell_actioncenter.application.births import InForce
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.domain import comparison
-from quell_actioncenter.domain.errors import PolicyChangedError, PolicyUnknownError
+from quell_actioncenter.domain.errors import DeviceUnknownError, PolicyChangedError, PolicyUnknownError
+from quell_actioncenter.domain.policy import group_of
 from quell_actioncenter.domain.policy_yaml import default_document, read_policy
 from quell_actioncenter.domain.records import CounterRecord, EvidenceRecord, InvestigationRecord, PolicyRecord
-from quell_actioncenter.domain.targets import Facts
+from quell_actioncenter.domain.targets import Facts, labels
 from quell_actioncenter.store.tables import COUNTERS, EVIDENCE, INVESTIGATIONS, POLICIES
 from quell_runtime.listing.filters import Filter
 from quell_runtime.seams import stamp
@@ -53,6 +54,24 @@ class Policies:
         if record is None:
             raise PolicyUnknownError(f"there is no {name}", name=name)
         return record.policy
+
+    async def of_device(self, name: str) -> policy_service_pb2.GetDevicePolicyResponse:
+        """Tell what the policy in force says of a device.
+
+        Raises:
+            DeviceUnknownError: There is none, or it is banned or offboarded.
+
+        """
+        facts = await self._desk.decide(partial(_facts_of, device=name))
+        device, in_force = facts.devices.get(name), self._desk.in_force
+        if device is None:
+            raise DeviceUnknownError(f"there is no {name}", name=name)
+        group = group_of(in_force.policy, device)
+        return policy_service_pb2.GetDevicePolicyResponse(
+            policy=in_force.name,
+            group=group.name if group else "",
+            protected=bool(in_force.policy.protected.among(labels(device))),
+        )
 
     async def load(self, document: str | None) -> policy_service_pb2.Policy:
         """Put the configuration's document in force as the next version; at start.
@@ -136,6 +155,10 @@ class Policies:
     def _in_force(self, policy: policy_service_pb2.Policy) -> policy_service_pb2.Policy:
         self._desk.in_force = InForce(read_policy(policy.document), policy.name)
         return policy
+
+
+def _facts_of(book: Book, device: str) -> Facts:
+    return knowledge.of_devices(book.view, {device})
 
 
 def _facts(book: Book, evidence: Sequence[evidence_pb2.Evidence], seen_on: tuple[str, ...]) -> Facts:

@@ -107,6 +107,12 @@ class InvestigationUnknownError(UnknownError):
     reason = "INVESTIGATION_UNKNOWN"
 
 
+class DeviceUnknownError(UnknownError):
+    """There is no such device, or it is banned or offboarded."""
+
+    reason = "DEVICE_UNKNOWN"
+
+
 class EvidenceUnknownError(UnknownError):
     """There is no such evidence."""
 

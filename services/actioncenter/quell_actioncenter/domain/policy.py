@@ -13,7 +13,7 @@ from quell_actioncenter.domain import decision, playbook, targets
 from quell_actioncenter.domain.block_pattern import TargetRefusedError
 from quell_actioncenter.domain.decision import Decision
 from quell_actioncenter.domain.lifecycle import Event
-from quell_actioncenter.domain.policy_document import Harmful, Policy, Rule, Things, Verdicts, Way
+from quell_actioncenter.domain.policy_document import Group, Harmful, Policy, Rule, Things, Verdicts, Way
 from quell_actioncenter.domain.targets import Device, Facts, Resolved, Unresolved
 from quell_runtime.kinds import Kind, is_cluster, kinds
 
@@ -136,11 +136,17 @@ def _verdicts(policy: Policy, kind: Kind, device: Device | None) -> Verdicts:
     """Return the verdict table that counts: of the first group that the device is in, else of the plane."""
     if device is None:
         return policy.verdicts.email if kind.plane == "email" else policy.verdicts.device
+    group = group_of(policy, device)
+    return group.verdicts if group else policy.verdicts.device
+
+
+def group_of(policy: Policy, device: Device) -> Group | None:
+    """Return the first group that a device is in."""
     for group in policy.device_groups:
         named = Things(devices=group.devices, host_names=group.host_names).among(targets.labels(device))
         if named or not device.tags.isdisjoint(group.tags):
-            return group.verdicts
-    return policy.verdicts.device
+            return group
+    return None
 
 
 def _doubts(policy: Policy, remediation: remediation_pb2.Remediation, resolved_by: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from quell.actioncenter.v1 import action_pb2 as quell_dot_actioncenter_dot_v1_do
 from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*quell/actioncenter/v1/policy_service.proto\x12\x15quell.actioncenter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/actioncenter/v1/action.proto\x1a&quell/annotations/v1/annotations.proto\"\x92\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsingle_operator\x18\x06 \x01(\x08\"I\n\x10GetPolicyRequest\x12\x35\n\x04name\x18\x01 \x01(\tB\'\xbaH$r\"2 ^policies/([0-9]{1,10}|current)$\"B\n\x11GetPolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"\x82\x01\n\x13UpdatePolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12/\n\x08replaces\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^policies/[0-9]{1,10}$\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"E\n\x14UpdatePolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"L\n\x11TestPolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12\x18\n\x06\x66ilter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"b\n\x12TestPolicyResponse\x12<\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\'.quell.actioncenter.v1.PolicyDifference\x12\x0e\n\x06tested\x18\x02 \x01(\x05\"\xa7\x01\n\x10PolicyDifference\x12\x10\n\x08\x65vidence\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x31\n\x05\x61\x66ter\x18\x04 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x0c\n\x04rule\x18\x05 \x01(\t2\x8f\x03\n\rPolicyService\x12y\n\tGetPolicy\x12\'.quell.actioncenter.v1.GetPolicyRequest\x1a(.quell.actioncenter.v1.GetPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x12\x84\x01\n\x0cUpdatePolicy\x12*.quell.actioncenter.v1.UpdatePolicyRequest\x1a+.quell.actioncenter.v1.UpdatePolicyResponse\"\x1b\x90\x02\x02\xca\xf3\x18\x14\n\x0fpolicies.update\x12\x01\x01\x12|\n\nTestPolicy\x12(.quell.actioncenter.v1.TestPolicyRequest\x1a).quell.actioncenter.v1.TestPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*quell/actioncenter/v1/policy_service.proto\x12\x15quell.actioncenter.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/actioncenter/v1/action.proto\x1a&quell/annotations/v1/annotations.proto\"\x92\x01\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsingle_operator\x18\x06 \x01(\x08\"I\n\x10GetPolicyRequest\x12\x35\n\x04name\x18\x01 \x01(\tB\'\xbaH$r\"2 ^policies/([0-9]{1,10}|current)$\"B\n\x11GetPolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"G\n\x16GetDevicePolicyRequest\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\"K\n\x17GetDevicePolicyResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x11\n\tprotected\x18\x03 \x01(\x08\"\x82\x01\n\x13UpdatePolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12/\n\x08replaces\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^policies/[0-9]{1,10}$\x12\x1b\n\x07\x63omment\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\"E\n\x14UpdatePolicyResponse\x12-\n\x06policy\x18\x01 \x01(\x0b\x32\x1d.quell.actioncenter.v1.Policy\"L\n\x11TestPolicyRequest\x12\x1d\n\x08\x64ocument\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\x80@\x12\x18\n\x06\x66ilter\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"b\n\x12TestPolicyResponse\x12<\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\'.quell.actioncenter.v1.PolicyDifference\x12\x0e\n\x06tested\x18\x02 \x01(\x05\"\xa7\x01\n\x10PolicyDifference\x12\x10\n\x08\x65vidence\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x31\n\x05\x61\x66ter\x18\x04 \x01(\x0e\x32\".quell.actioncenter.v1.ActionState\x12\x0c\n\x04rule\x18\x05 \x01(\t2\x9d\x04\n\rPolicyService\x12y\n\tGetPolicy\x12\'.quell.actioncenter.v1.GetPolicyRequest\x1a(.quell.actioncenter.v1.GetPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x12\x8b\x01\n\x0fGetDevicePolicy\x12-.quell.actioncenter.v1.GetDevicePolicyRequest\x1a..quell.actioncenter.v1.GetDevicePolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x12\x84\x01\n\x0cUpdatePolicy\x12*.quell.actioncenter.v1.UpdatePolicyRequest\x1a+.quell.actioncenter.v1.UpdatePolicyResponse\"\x1b\x90\x02\x02\xca\xf3\x18\x14\n\x0fpolicies.update\x12\x01\x01\x12|\n\nTestPolicy\x12(.quell.actioncenter.v1.TestPolicyRequest\x1a).quell.actioncenter.v1.TestPolicyResponse\"\x19\x90\x02\x01\xca\xf3\x18\x12\n\rpolicies.read\x12\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETPOLICYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETPOLICYREQUEST'].fields_by_name['name']._serialized_options = b'\272H$r\"2 ^policies/([0-9]{1,10}|current)$'
+  _globals['_GETDEVICEPOLICYREQUEST'].fields_by_name['device']._loaded_options = None
+  _globals['_GETDEVICEPOLICYREQUEST'].fields_by_name['device']._serialized_options = b'\272H\032r\0302\026^devices/[a-z2-7]{26}$'
   _globals['_UPDATEPOLICYREQUEST'].fields_by_name['document']._loaded_options = None
   _globals['_UPDATEPOLICYREQUEST'].fields_by_name['document']._serialized_options = b'\272H\010r\006\020\001\030\200\200@'
   _globals['_UPDATEPOLICYREQUEST'].fields_by_name['replaces']._loaded_options = None
@@ -49,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TESTPOLICYREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\240\037'
   _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._loaded_options = None
   _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._serialized_options = b'\220\002\001\312\363\030\022\n\rpolicies.read\022\001\001'
+  _globals['_POLICYSERVICE'].methods_by_name['GetDevicePolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['GetDevicePolicy']._serialized_options = b'\220\002\001\312\363\030\022\n\rpolicies.read\022\001\001'
   _globals['_POLICYSERVICE'].methods_by_name['UpdatePolicy']._loaded_options = None
   _globals['_POLICYSERVICE'].methods_by_name['UpdatePolicy']._serialized_options = b'\220\002\002\312\363\030\024\n\017policies.update\022\001\001'
   _globals['_POLICYSERVICE'].methods_by_name['TestPolicy']._loaded_options = None
@@ -59,16 +63,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPOLICYREQUEST']._serialized_end=429
   _globals['_GETPOLICYRESPONSE']._serialized_start=431
   _globals['_GETPOLICYRESPONSE']._serialized_end=497
-  _globals['_UPDATEPOLICYREQUEST']._serialized_start=500
-  _globals['_UPDATEPOLICYREQUEST']._serialized_end=630
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=632
-  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=701
-  _globals['_TESTPOLICYREQUEST']._serialized_start=703
-  _globals['_TESTPOLICYREQUEST']._serialized_end=779
-  _globals['_TESTPOLICYRESPONSE']._serialized_start=781
-  _globals['_TESTPOLICYRESPONSE']._serialized_end=879
-  _globals['_POLICYDIFFERENCE']._serialized_start=882
-  _globals['_POLICYDIFFERENCE']._serialized_end=1049
-  _globals['_POLICYSERVICE']._serialized_start=1052
-  _globals['_POLICYSERVICE']._serialized_end=1451
+  _globals['_GETDEVICEPOLICYREQUEST']._serialized_start=499
+  _globals['_GETDEVICEPOLICYREQUEST']._serialized_end=570
+  _globals['_GETDEVICEPOLICYRESPONSE']._serialized_start=572
+  _globals['_GETDEVICEPOLICYRESPONSE']._serialized_end=647
+  _globals['_UPDATEPOLICYREQUEST']._serialized_start=650
+  _globals['_UPDATEPOLICYREQUEST']._serialized_end=780
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_start=782
+  _globals['_UPDATEPOLICYRESPONSE']._serialized_end=851
+  _globals['_TESTPOLICYREQUEST']._serialized_start=853
+  _globals['_TESTPOLICYREQUEST']._serialized_end=929
+  _globals['_TESTPOLICYRESPONSE']._serialized_start=931
+  _globals['_TESTPOLICYRESPONSE']._serialized_end=1029
+  _globals['_POLICYDIFFERENCE']._serialized_start=1032
+  _globals['_POLICYDIFFERENCE']._serialized_end=1199
+  _globals['_POLICYSERVICE']._serialized_start=1202
+  _globals['_POLICYSERVICE']._serialized_end=1743
 # @@protoc_insertion_point(module_scope)

@@ -111,6 +111,58 @@ class GetPolicyResponse(_message.Message):
 Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
 
 @_typing.final
+class GetDevicePolicyRequest(_message.Message):
+    """Request of GetDevicePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    device: _builtins.str
+    """Required. `devices/{device}`."""
+    def __init__(
+        self,
+        *,
+        device: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDevicePolicyRequest: _TypeAlias = GetDevicePolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetDevicePolicyResponse(_message.Message):
+    """Response of GetDevicePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    PROTECTED_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """The version in force: `policies/{policy}`."""
+    group: _builtins.str
+    """Name of the group whose verdict table counts; empty: the plane's table."""
+    protected: _builtins.bool
+    """Whether what would happen by itself to it waits for people."""
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        group: _builtins.str = ...,
+        protected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "policy", b"policy", "protected", b"protected"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDevicePolicyResponse: _TypeAlias = GetDevicePolicyResponse  # noqa: Y015
+
+@_typing.final
 class UpdatePolicyRequest(_message.Message):
     """Request of UpdatePolicy."""
 

@@ -40,6 +40,11 @@ class PolicyServiceStub:
                 request_serializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyRequest.SerializeToString,
                 response_deserializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyResponse.FromString,
                 _registered_method=True)
+        self.GetDevicePolicy = channel.unary_unary(
+                '/quell.actioncenter.v1.PolicyService/GetDevicePolicy',
+                request_serializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyRequest.SerializeToString,
+                response_deserializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyResponse.FromString,
+                _registered_method=True)
         self.UpdatePolicy = channel.unary_unary(
                 '/quell.actioncenter.v1.PolicyService/UpdatePolicy',
                 request_serializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.UpdatePolicyRequest.SerializeToString,
@@ -61,6 +66,16 @@ class PolicyServiceServicer:
 
         Errors:
         NOT_FOUND            POLICY_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDevicePolicy(self, request, context):
+        """Tells what the policy in force says of one device: in which group it is, and whether it is protected.
+
+        Errors:
+        NOT_FOUND            DEVICE_UNKNOWN: none of that name was reported, or it is banned or offboarded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +113,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.GetPolicy,
                     request_deserializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyRequest.FromString,
                     response_serializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'GetDevicePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDevicePolicy,
+                    request_deserializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyRequest.FromString,
+                    response_serializer=quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyResponse.SerializeToString,
             ),
             'UpdatePolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdatePolicy,
@@ -138,6 +158,33 @@ class PolicyService:
             '/quell.actioncenter.v1.PolicyService/GetPolicy',
             quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyRequest.SerializeToString,
             quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDevicePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.actioncenter.v1.PolicyService/GetDevicePolicy',
+            quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyRequest.SerializeToString,
+            quell_dot_actioncenter_dot_v1_dot_policy__service__pb2.GetDevicePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,12 @@ class PolicyServiceStub:
     Errors:
       NOT_FOUND            POLICY_UNKNOWN.
     """
+    GetDevicePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetDevicePolicyRequest, _policy_service_pb2.GetDevicePolicyResponse]
+    """Tells what the policy in force says of one device: in which group it is, and whether it is protected.
+
+    Errors:
+      NOT_FOUND            DEVICE_UNKNOWN: none of that name was reported, or it is banned or offboarded.
+    """
     UpdatePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.UpdatePolicyRequest, _policy_service_pb2.UpdatePolicyResponse]
     """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
     by it. What waits for people already keeps the approvals that it needs.
@@ -67,6 +73,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     Errors:
       NOT_FOUND            POLICY_UNKNOWN.
+    """
+    GetDevicePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetDevicePolicyRequest, _policy_service_pb2.GetDevicePolicyResponse]  # type: ignore[assignment]
+    """Tells what the policy in force says of one device: in which group it is, and whether it is protected.
+
+    Errors:
+      NOT_FOUND            DEVICE_UNKNOWN: none of that name was reported, or it is banned or offboarded.
     """
     UpdatePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.UpdatePolicyRequest, _policy_service_pb2.UpdatePolicyResponse]  # type: ignore[assignment]
     """Makes a new version and puts it in force: what follows from evidence and what is asked for from then on is decided
@@ -99,6 +111,18 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND            POLICY_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDevicePolicy(
+        self,
+        request: _policy_service_pb2.GetDevicePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.GetDevicePolicyResponse, _abc.Awaitable[_policy_service_pb2.GetDevicePolicyResponse]]:
+        """Tells what the policy in force says of one device: in which group it is, and whether it is protected.
+
+        Errors:
+          NOT_FOUND            DEVICE_UNKNOWN: none of that name was reported, or it is banned or offboarded.
         """
 
     @_abc_1.abstractmethod
