@@ -385,7 +385,9 @@ class StopAndQuarantine(_message.Message):
     device: _builtins.str
     """Required. The device: `devices/{device}`."""
     keep_persistence: _builtins.bool
-    """Optional. Leave what would start it again (units, timers, cron lines, preloads) as it is."""
+    """Optional. Leave what would start it again (units, timers, cron lines, preloads) as it is. Otherwise each place that
+    names it is disabled: a line taken out or made harmless, a unit that starts nothing else masked.
+    """
     @_builtins.property
     def file(self) -> _target_pb2.FileSelector:
         """Required. The file."""

@@ -270,19 +270,25 @@ class StartItem(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Required. The file that holds it: a unit, a crontab."""
     entry: _builtins.str
-    """Optional. The line or name in it; empty: the whole file."""
+    """Optional. The lines in it, cut to 1000 characters; empty: the whole file, which is masked."""
+    @_builtins.property
+    def file(self) -> Global___FileItem:
+        """Required. The file that it would start."""
+
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
         entry: _builtins.str = ...,
+        file: Global___FileItem | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "file", b"file", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,10 +303,16 @@ class FindingItem(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     signature: _builtins.str
     """Required. Name of the signature."""
     member: _builtins.str
-    """Optional. Where inside the file, if it is an archive: `docs/a.exe`."""
+    """Optional. Where inside the file, if it is an archive: `docs/a.exe`; in an archive within, `inner.zip!a.exe`."""
+    owner: _builtins.str
+    """Optional. User that owns the file: the name, or the number if it has none."""
+    engine: _builtins.str
+    """Required. What knows the signature: `yara`, `clamd`."""
     @_builtins.property
     def file(self) -> Global___FileItem:
         """Required. The file."""
@@ -311,10 +323,12 @@ class FindingItem(_message.Message):
         file: Global___FileItem | None = ...,
         signature: _builtins.str = ...,
         member: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "member", b"member", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "file", b"file", "member", b"member", "owner", b"owner", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quell/remediation/v1/result.proto\x12\x14quell.remediation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\nScanResult\x12\x15\n\rscanned_files\x18\x01 \x01(\x04\x12\x15\n\rskipped_files\x18\x02 \x01(\x04\x12\x19\n\x11signature_version\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quell/remediation/v1/result.proto\x12\x14quell.remediation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\x08\x41rtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb3\x01\n\nScanResult\x12\x15\n\rscanned_files\x18\x01 \x01(\x04\x12\x15\n\rskipped_files\x18\x02 \x01(\x04\x12\x19\n\x11signature_version\x18\x03 \x01(\t\x12\x15\n\rclamd_version\x18\x04 \x01(\t\x12/\n\x08left_out\x18\x05 \x03(\x0b\x32\x1d.quell.remediation.v1.LeftOut\x12\x14\n\x0c\x63ut_archives\x18\x06 \x01(\x04\"\'\n\x07LeftOut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ARTIFACT']._serialized_start=92
   _globals['_ARTIFACT']._serialized_end=201
-  _globals['_SCANRESULT']._serialized_start=203
-  _globals['_SCANRESULT']._serialized_end=288
+  _globals['_SCANRESULT']._serialized_start=204
+  _globals['_SCANRESULT']._serialized_end=383
+  _globals['_LEFTOUT']._serialized_start=385
+  _globals['_LEFTOUT']._serialized_end=424
 # @@protoc_insertion_point(module_scope)

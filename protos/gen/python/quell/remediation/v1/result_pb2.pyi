@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -62,23 +64,63 @@ class ScanResult(_message.Message):
     SCANNED_FILES_FIELD_NUMBER: _builtins.int
     SKIPPED_FILES_FIELD_NUMBER: _builtins.int
     SIGNATURE_VERSION_FIELD_NUMBER: _builtins.int
+    CLAMD_VERSION_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    CUT_ARCHIVES_FIELD_NUMBER: _builtins.int
     scanned_files: _builtins.int
     """Required. Files that were read."""
     skipped_files: _builtins.int
     """Required. Files that could not be read or were larger than the limit."""
     signature_version: _builtins.str
     """Required. Version of the signatures."""
+    clamd_version: _builtins.str
+    """Optional. What clamd says of itself and its database; empty: it was not asked, since it is not there."""
+    cut_archives: _builtins.int
+    """Required. Archives that were read in part only, since they go deeper, or unpack to more, than the limits allow."""
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOut]:
+        """Optional. Signatures that did not count, at most 100, each with why."""
+
     def __init__(
         self,
         *,
         scanned_files: _builtins.int = ...,
         skipped_files: _builtins.int = ...,
         signature_version: _builtins.str = ...,
+        clamd_version: _builtins.str = ...,
+        left_out: _abc.Iterable[Global___LeftOut] | None = ...,
+        cut_archives: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scanned_files", b"scanned_files", "signature_version", b"signature_version", "skipped_files", b"skipped_files"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clamd_version", b"clamd_version", "cut_archives", b"cut_archives", "left_out", b"left_out", "scanned_files", b"scanned_files", "signature_version", b"signature_version", "skipped_files", b"skipped_files"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScanResult: _TypeAlias = ScanResult  # noqa: Y015
+
+@_typing.final
+class LeftOut(_message.Message):
+    """A signature, or a whole file of them, that did not count in a scan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. Name of the signature, or of the file of signatures."""
+    reason: _builtins.str
+    """Required. Why, for people: it can't be compiled, or it finds what can't all be malicious."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015
