@@ -13,7 +13,6 @@ KEY_SET = "quell.warrant.v1.KeySet"
 FREEZE = "quell.warrant.v1.Freeze"
 RECEIPT = "quell.warrant.v1.Receipt"
 EFFECT_REPORT = "quell.warrant.v1.EffectReport"
-APPROVAL = "quell.warrant.v1.Approval"
 
 
 def seal_key(key_set: key_set_pb2.KeySet | None, key_id: bytes) -> key_set_pb2.Key | None:

@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quell_runtime.seams import Clock, Point, Rng, SystemClock, SystemRng, nowhere
-
-
-@dataclass(frozen=True, slots=True)
-class Quorum:
-    """Whose own approvals a kind needs: `needed` different people of `approvers` (name -> Ed25519 public key)."""
-
-    needed: int
-    approvers: Mapping[str, bytes]
+from quell_executor.quorum import Quorum
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import protovalidate
 from google.protobuf.message import DecodeError
 from quell.remediation.v1 import remediation_pb2
-from quell.warrant.v1 import approval_pb2, key_set_pb2, preview_pb2, seal_pb2, warrant_pb2
+from quell.warrant.v1 import key_set_pb2, preview_pb2, seal_pb2, warrant_pb2
 
-from quell_executor.authority import APPROVAL, WARRANT, holds_at, open_by_center
+from quell_executor.authority import WARRANT, holds_at, open_by_center
 from quell_executor.effect import RefusedError
-from quell_executor.settings import Quorum, Settings
+from quell_executor.quorum import check_quorum
+from quell_executor.settings import Settings
 from quell_runtime.kinds import Kind, is_cluster, kinds, order_of
-from quell_runtime.sealing import SealInvalidError, key_id_of, open_seal
+from quell_runtime.sealing import SealInvalidError
 from quell_runtime.seams import when
 
 _PROOF = object()
@@ -94,8 +95,7 @@ def verify(sealed: seal_pb2.Sealed, key_set: key_set_pb2.KeySet | None, bench: B
     _as_its_contract_says(warrant)
     if warrant.preview:
         _as_previewed(warrant)
-    if quorum := bench.settings.quorums.get(str(warrant.remediation.WhichOneof("kind"))):
-        _approved(warrant, quorum)
+    check_quorum(warrant, bench.settings.quorums)
     return VerifiedWarrant(warrant, _PROOF)
 
 
@@ -133,23 +133,3 @@ def _as_previewed(warrant: warrant_pb2.Warrant) -> None:
     same = all(getattr(shown, name) == getattr(warrant, name) for name in fields)
     if not same or shown.action not in ("", warrant.action) or when(warrant.expire_time) > when(shown.expire_time):
         raise RefusedError("PREVIEW_MISMATCH", "it is not what was approved")
-
-
-def _approved(warrant: warrant_pb2.Warrant, quorum: Quorum) -> None:
-    """Count the approvals that people sealed with keys that we were given."""
-    names = {key_id_of(public): name for name, public in quorum.approvers.items()}
-    shown = hashlib.sha256(warrant.preview).digest()
-    approvers = set()
-    for sealed in warrant.approvals:
-        name = names.get(sealed.key_id, "")
-        try:
-            body = open_seal(sealed, APPROVAL, lambda _id, name=name: quorum.approvers.get(name))  # type: ignore[misc]
-            approval = approval_pb2.Approval.FromString(body)
-        except (SealInvalidError, DecodeError):
-            continue
-        # Judged by when the warrant was sealed, so that a restart in between comes to the same.
-        in_time = when(warrant.issue_time) < when(approval.expire_time)
-        if approval.approver == name and approval.preview_digest == shown and in_time:
-            approvers.add(name)
-    if len(approvers) < quorum.needed:
-        raise RefusedError("APPROVALS_MISSING", f"it needs the approvals of {quorum.needed}, it has {len(approvers)}")

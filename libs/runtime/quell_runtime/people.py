@@ -4,13 +4,14 @@
     identities = ["spiffe://example/operator/ann", "spiffe://example/operator/ann-laptop"]
     roles = ["responder", "approver"]
     permissions = ["isolate_device.create"]     # optional: single rights beside the roles
+    keys = ["5f1c..."]      # optional: own keys (Ed25519 public keys, hex or base64) that seal approvals and tokens
 
 One person behind several identities is one person, so that nobody votes twice.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,12 @@ from typing import Any
 
 import structlog
 
-from quell_runtime import identity, roles
+from quell_runtime import identity, own_keys, roles
 from quell_runtime.errors import InvalidError, QuellError
 
 _log = structlog.get_logger()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_KEYS = {"identities", "roles", "permissions"}
+_KEYS = {"identities", "roles", "permissions", "keys"}
 
 
 class PeopleInvalidError(InvalidError):
@@ -40,6 +41,8 @@ class Person:
     identities: frozenset[str]
     roles: frozenset[str]
     permissions: frozenset[str]
+    keys: frozenset[bytes] = frozenset()
+    """Own keys: Ed25519 public keys, 32 bytes each."""
 
     def may(self, permission: str) -> bool:
         """Tell whether a role or a right of its own gives the permission."""
@@ -71,7 +74,17 @@ def read(text: str) -> Mapping[str, Person]:
             if each in by_identity:
                 raise PeopleInvalidError(f"{each} is also {by_identity[each].name}'s", f"people.{name}.identities")
             by_identity[each] = person
+    _check_keys(sorted({person.name: person for person in by_identity.values()}.values(), key=lambda one: one.name))
     return by_identity
+
+
+def _check_keys(people: Sequence[Person]) -> None:
+    """Refuse a key that is two people's: it would be one person with two voices."""
+    owner: dict[bytes, str] = {}
+    for person in people:
+        for key in person.keys:
+            if (other := owner.setdefault(key, person.name)) != person.name:
+                raise PeopleInvalidError(f"{key.hex()} is also {other}'s", f"people.{person.name}.keys")
 
 
 def _person(name: str, entry: object) -> Person:
@@ -94,7 +107,11 @@ def _person(name: str, entry: object) -> Person:
     rights = _texts(entry, "permissions", where)
     if strange := rights - roles.grantable():
         raise PeopleInvalidError(f"unknown permission {min(strange)}", f"{where}.permissions")
-    return Person(name, identities, held, rights)
+    try:
+        keys = frozenset(map(own_keys.public_key, _texts(entry, "keys", where)))
+    except InvalidError as error:
+        raise PeopleInvalidError(error.message, f"{where}.keys") from None
+    return Person(name, identities, held, rights, keys)
 
 
 def _texts(entry: Mapping[str, Any], key: str, where: str) -> frozenset[str]:

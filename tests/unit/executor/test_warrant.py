@@ -12,13 +12,16 @@ from quell.warrant.v1 import approval_pb2, key_set_pb2, preview_pb2, receipt_pb2
 from kit_house import CENTER, DEPLOYMENT, IDENTITY, ROOT, START, Center, FakeClock, House, key_set, sealed
 from kit_world import content, quarantine
 from quell_executor.effect import RefusedError
-from quell_executor.settings import Quorum, Settings
+from quell_executor.quorum import Quorum, quorums_of
+from quell_executor.settings import Settings
 from quell_executor.warrant import Bench, VerifiedWarrant, verify
+from quell_runtime.errors import InvalidError
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp
 
 KEYS = key_set_pb2.KeySet.FromString(key_set().body)
-ANN, BOB = (SealKey(bytes([number]) * 32) for number in (11, 12))
+ANN, BOB, SPARE = (SealKey(bytes([number]) * 32) for number in (11, 12, 13))
+QUORUM = Quorum(2, {ANN.public: "ann", BOB.public: "bob", SPARE.public: "bob"})
 KIND = "stop_and_quarantine"
 BENCH = Bench(Settings(DEPLOYMENT, ROOT.public), IDENTITY.key_id, frozenset({KIND, "soft_delete_messages"}))
 CLUSTER = remediation_pb2.Remediation(soft_delete_messages=email_pb2.SoftDeleteMessages())
@@ -131,38 +134,83 @@ def approval(found: warrant_pb2.Warrant, key: SealKey, name: str, **changes: Any
         "approver": name,
         "time": stamp(START),
         "expire_time": stamp(START + timedelta(hours=1)),
+        "deployment": DEPLOYMENT,
         **changes,
     }
     body = approval_pb2.Approval(**fields).SerializeToString()
     found.approvals.append(key.seal("quell.warrant.v1.Approval", [body])[0])
 
 
-@pytest.mark.parametrize("second", ["none", "same", "unknown", "expired", "other", "borrowed", "good"])
-def test_approvals_are_counted_by_the_keys_that_we_were_given(second: str) -> None:
-    """Two different people must have sealed this very preview, in time, each with the own key."""
-    settings = Settings(DEPLOYMENT, ROOT.public, quorums={KIND: Quorum(2, {"ann": ANN.public, "bob": BOB.public})})
+@pytest.mark.parametrize(
+    ("key", "name", "changes", "counts"),
+    [
+        (BOB, "bob", {}, True),
+        (SPARE, "bob", {}, True),
+        (ANN, "ann", {}, False),
+        (ROOT, "bob", {}, False),
+        (ANN, "bob", {}, False),
+        (BOB, "bob", {"expire_time": stamp(START)}, False),
+        (BOB, "bob", {"preview_digest": b"x" * 32}, False),
+        (BOB, "bob", {"deployment": "other"}, False),
+    ],
+)
+def test_approvals_are_counted_by_the_keys_that_we_were_given(
+    key: SealKey, name: str, changes: dict[str, Any], *, counts: bool
+) -> None:
+    """Two different people must have sealed this very preview, in time, each with an own key."""
+    bench = Bench(Settings(DEPLOYMENT, ROOT.public, quorums={KIND: QUORUM}), IDENTITY.key_id, BENCH.kinds)
     found = warrant()
     found.preview = previewed(found).SerializeToString()
     approval(found, ANN, "ann")
-    match second:
-        case "same":
-            approval(found, ANN, "ann")
-        case "unknown":
-            approval(found, ROOT, "bob")
-        case "expired":
-            approval(found, BOB, "bob", expire_time=stamp(START))
-        case "other":
-            approval(found, BOB, "bob", preview_digest=b"x" * 32)
-        case "borrowed":
-            approval(found, ANN, "bob")
-        case "good":
-            approval(found, BOB, "bob")
-    bench = Bench(settings, IDENTITY.key_id, BENCH.kinds)
-    if second == "good":
+    with pytest.raises(RefusedError, match="APPROVALS_MISSING"):
+        verify(sealed(found), KEYS, bench)
+    approval(found, key, name, **changes)
+    if counts:
         assert verify(sealed(found), KEYS, bench).action == found.action
     else:
         with pytest.raises(RefusedError, match="APPROVALS_MISSING"):
             verify(sealed(found), KEYS, bench)
+
+
+def test_what_was_shown_without_its_action_is_no_approval_of_any() -> None:
+    """It would be one of every action that does the same."""
+    bench = Bench(Settings(DEPLOYMENT, ROOT.public, quorums={KIND: QUORUM}), IDENTITY.key_id, BENCH.kinds)
+    found = warrant()
+    found.preview = previewed(found, action="").SerializeToString()
+    approval(found, ANN, "ann")
+    approval(found, BOB, "bob")
+    with pytest.raises(RefusedError, match="APPROVALS_MISSING"):
+        verify(sealed(found), KEYS, bench)
+
+
+def test_an_undo_counts_as_the_inverse_kind() -> None:
+    """What lets go needs its own quorum, and not that of what it takes back."""
+    back = warrant(undo_of="actions/00000000-0000-4000-8000-000000000000")
+    for kind, refused in ((KIND, False), ("release_from_quarantine", True)):
+        settings = Settings(DEPLOYMENT, ROOT.public, quorums={kind: QUORUM})
+        bench = Bench(settings, IDENTITY.key_id, BENCH.kinds)
+        if refused:
+            with pytest.raises(RefusedError, match="APPROVALS_MISSING"):
+                verify(sealed(back), KEYS, bench)
+        else:
+            assert verify(sealed(back), KEYS, bench).warrant.undo_of
+
+
+@pytest.mark.parametrize(
+    ("needed", "approvers"),
+    [
+        ({"make_coffee": 1}, {"ann": [ANN.public.hex()]}),
+        ({KIND: 0}, {"ann": [ANN.public.hex()]}),
+        ({KIND: 2}, {"ann": [ANN.public.hex(), BOB.public.hex()]}),
+        ({KIND: 1}, {"ann": ["abc"]}),
+        ({KIND: 1}, {"ann": [ANN.public.hex()], "bob": [ANN.public.hex()]}),
+    ],
+)
+def test_a_quorum_that_can_not_be_met_is_refused(needed: dict[str, int], approvers: dict[str, list[str]]) -> None:
+    """Unknown kinds, no number, more than there are people, no key, one key for two."""
+    with pytest.raises(InvalidError):
+        quorums_of(needed, approvers)
+    assert quorums_of({KIND: 1}, {"ann": [ANN.public.hex()]}) == {KIND: Quorum(1, {ANN.public: "ann"})}
 
 
 async def test_an_unverifiable_warrant_is_answered_with_its_digest_and_once(house: House) -> None:

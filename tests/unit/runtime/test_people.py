@@ -18,7 +18,12 @@ roles = ["responder"]
 [people.olga]
 identities = ["spiffe://example/operator/olga"]
 permissions = ["actions.decide", "release_device_from_isolation.approve"]
+keys = [
+  "4141414141414141414141414141414141414141414141414141414141414141",
+  "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=",
+]
 """
+OTHER = "\n[people.bob]\nidentities = ['spiffe://example/operator/bob']\n"
 
 
 def operator(name: str) -> Identity:
@@ -51,6 +56,15 @@ def test_the_right_to_release_is_not_the_right_to_isolate(path: Path) -> None:
     assert not olga.may("release_device_from_isolation.create")
 
 
+def test_own_keys_are_written_in_hex_or_base64(path: Path) -> None:
+    """Both are the same 32 bytes."""
+    olga, ann = People(path).named("olga"), People(path).named("ann")
+    assert olga is not None
+    assert ann is not None
+    assert olga.keys == {b"A" * 32, b"B" * 32}
+    assert ann.keys == frozenset()
+
+
 def test_a_change_counts_at_once_and_a_damaged_file_leaves_what_was_known(path: Path) -> None:
     """A right that is taken is gone with the next call."""
     known = People(path)
@@ -81,6 +95,9 @@ def test_a_change_counts_at_once_and_a_damaged_file_leaves_what_was_known(path: 
         ("[people.ann]\npermissions = ['*.approve']", "people.ann.permissions"),
         ("[people.ann]\npermissions = ['isolate.approve']", "people.ann.permissions"),
         (TEXT + "\n[people.bob]\nidentities = ['spiffe://example/operator/ann']", "people.bob.identities"),
+        ("[people.ann]\nkeys = ['abc']", "people.ann.keys"),
+        ("[people.ann]\nkeys = 'abc'", "people.ann.keys"),
+        (TEXT + OTHER + f"keys = ['{'41' * 32}']", "people.olga.keys"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, field: str) -> None:
