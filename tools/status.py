@@ -13,8 +13,9 @@ from typing import Any
 import quell
 from google.protobuf.descriptor import ServiceDescriptor
 
-from quell_agent.__main__ import _lack as lacking_on_devices
-from quell_agent.__main__ import _offers as offered_on_devices
+from quell_agent.offers import Means
+from quell_agent.offers import lack as lacking_on_devices
+from quell_agent.offers import offers as offered_on_devices
 from quell_agent.settings import AgentSettings
 from quell_email.__main__ import _offers as offered_on_mail
 from quell_runtime.errors import NotServedError
@@ -38,7 +39,7 @@ def offered() -> dict[str, str]:
     nothing: Any = None
     with tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
-        offers = {*offered_on_mail(nothing, nothing), *offered_on_devices(settings, nothing, nowhere)}
+        offers = {*offered_on_mail(nothing, nothing), *offered_on_devices(settings, Means(nothing, nowhere))}
     return {name: "" if name in offers else lacking_on_devices(name) for name in kinds()}
 
 

@@ -10,20 +10,11 @@ import structlog
 from quell.device.v1 import agent_service_pb2
 from quell.warrant.v1 import key_set_pb2
 
-from quell_agent import scan
-from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
-from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
-from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
 from quell_agent.identity import Identity
 from quell_agent.link import Link
-from quell_agent.processes import Processes
-from quell_agent.protected import Protected
-from quell_agent.scan import Rules
-from quell_agent.search import Search
+from quell_agent.offers import Means, lack, offers
 from quell_agent.settings import AgentSettings
-from quell_agent.vault import Vaults
 from quell_agent.vault_file import VaultKeys
-from quell_executor.effect import Offers
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
@@ -45,15 +36,15 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
         welcome = None if identity.enrolled else await _enrolled(identity, settings)
         home, executors = identity.home(), list[Executor]()
         keys = VaultKeys(identity.secret, lambda: _recovery_key(executors[0].key_set))
-        offers = _offers(settings, keys, seams.point)
+        found = offers(settings, Means(keys, seams.point))
         ours = [kind.name for kind in kinds().values() if kind.plane == "device"]
         kit = KitSettings(
             home.deployment,
             home.root_key,
-            missing={name: _lack(name) for name in ours if name not in offers},
+            missing={name: lack(name) for name in ours if name not in found},
             max_effects_per_hour=settings.max_effects_per_hour,
         )
-        executor = Executor(kit, identity.key, offers, journal, seams)
+        executor = Executor(kit, identity.key, found, journal, seams)
         executors.append(executor)
         if welcome is not None:
             await executor.learn(welcome.key_set)
@@ -62,27 +53,6 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
             yield Link(identity, executor, settings, seams.rng)
         finally:
             await executor.stop()
-
-
-def _offers(settings: AgentSettings, keys: VaultKeys, point: Point) -> Offers:
-    protected = Protected(settings.data)
-    processes = Processes(protected.runs_the_machine)
-    vaults = Vaults(settings.data, keys)
-    machine = Machine(vaults, processes, Search(vaults, processes, protected), point)
-    offers: Offers = {
-        "stop_and_quarantine": StopAndQuarantine(machine),
-        "release_from_quarantine": ReleaseFromQuarantine(),
-    }
-    if settings.rules is None or scan.missing():
-        return offers
-    return {**offers, "run_antivirus_scan": RunAntivirusScan(Rules(settings.rules, settings.data / "signatures"))}
-
-
-def _lack(kind: str) -> str:
-    """Return why a kind is not offered."""
-    if kind == "run_antivirus_scan":
-        return scan.missing() or "no folder of signatures is configured: set rules"
-    return "not built yet"
 
 
 def _recovery_key(known: key_set_pb2.KeySet | None) -> bytes | None:

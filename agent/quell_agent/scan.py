@@ -8,21 +8,17 @@ import importlib.util
 import itertools
 import json
 import os
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from quell_agent.commands import PIPE, Process, spawn
 from quell_executor.effect import RefusedError
 
 log = structlog.get_logger()
-WORKER = (sys.executable, "-m", "quell_agent.scan_worker")
-ENVIRONMENT = {"PATH": os.defpath}
-"""What a worker, which reads hostile files, is told: not the agent's own, where its token may stand."""
-LINE_BYTES = 4 << 20
+WORKER = "quell_agent.scan_worker"
 BATCH = 16
 
 
@@ -74,9 +70,7 @@ class Rules:
             self._cache.mkdir(mode=0o700, exist_ok=True)
             for old in self._cache.iterdir():
                 old.unlink()
-            worker = await asyncio.create_subprocess_exec(
-                *WORKER, "compile", self._folder, target, stdout=PIPE, env=ENVIRONMENT
-            )
+            worker = await spawn(WORKER, "compile", self._folder, target, stdout=PIPE)
             said, _ = await worker.communicate()
             if worker.returncode != 0:
                 raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
@@ -95,7 +89,7 @@ class Workers:
     def __init__(self, rules: Path, percent: int) -> None:
         """Start none before they are asked."""
         count = max(1, min(-(-percent // 100), os.cpu_count() or 1))
-        self._command = (*WORKER, "scan", str(rules), str(max(1, min(100, percent // count))))
+        self._command = ("scan", str(rules), str(max(1, min(100, percent // count))))
         self._count = count
 
     async def seen(self, paths: Iterator[str]) -> AsyncGenerator[Seen, None]:
@@ -152,9 +146,7 @@ class _Worker:
 
     async def _said(self, batch: Sequence[str]) -> list[tuple[bool, list[str], str, int]] | None:
         if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES, env=ENVIRONMENT
-            )
+            self._process = await spawn(WORKER, *self._command, stdin=PIPE, stdout=PIPE)
         process = self._process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         line = b""

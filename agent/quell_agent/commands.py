@@ -1,0 +1,148 @@
+"""The one place of the agent that starts processes: fixed programs, a list of arguments, never a shell.
+
+No word that came from outside becomes a program: `run` starts what the table below names, `spawn` modules of our own.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+NFT = Path("/usr/sbin/nft")
+SYSTEMCTL = Path("/usr/bin/systemctl")
+
+PROGRAMS = frozenset({NFT, SYSTEMCTL})
+"""Every program that is not our own. One that an effect needs has its line above, and here."""
+
+ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+"""What a process is told: not the agent's own environment, where its token may stand."""
+Process = asyncio.subprocess.Process
+PIPE = asyncio.subprocess.PIPE
+DEVNULL = asyncio.subprocess.DEVNULL
+OUT_BYTES = 16 << 20
+LINE_BYTES = 4 << 20
+
+
+class ProgramLateError(Exception):
+    """A program did not end in its time, or said more than it may, and was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program that has ended said."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How a process of our own is held: as whom it runs, what it inherits, and how much memory it may have."""
+
+    user: int | None = None
+    group: int | None = None
+    descriptors: Sequence[int] = field(default=())
+    memory_bytes: int | None = None
+
+
+async def run(program: Path, *arguments: str | Path, timeout: float, stdin: bytes | None = None) -> Finished:  # noqa: ASYNC109 - the program is killed, not only awaited no longer
+    """Run a program of the table to its end, in a process group that does not outlive the call, cancelled or not.
+
+    `timeout` is in seconds.
+
+    Raises:
+        ProgramLateError: It did not end in time, or wrote more than 16 MiB.
+        FileNotFoundError: It is not installed.
+
+    """
+    if program not in PROGRAMS:
+        raise ValueError(f"{program} is not a program that the agent may start")
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        stdin=DEVNULL if stdin is None else PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout), asyncio.TaskGroup() as tasks:
+            said = [tasks.create_task(_said(process, pipe)) for pipe in (process.stdout, process.stderr)]
+            tasks.create_task(_told(process, stdin))
+        out, err = (each.result() for each in said)
+        if max(len(out), len(err)) > OUT_BYTES:
+            raise ProgramLateError(f"{program.name} said more than it may")
+        return Finished(await process.wait(), out, err)
+    except TimeoutError:
+        raise ProgramLateError(f"{program.name} did not end within {timeout:g} s") from None
+    finally:
+        # The whole group: what it has started must not hold the pipes, nor go on, when it is gone itself.
+        _end(process)
+        await process.wait()
+
+
+async def spawn(
+    module: str,
+    *arguments: str | Path,
+    child: Child | None = None,
+    stdin: int | IO[bytes] = DEVNULL,
+    stdout: int | IO[bytes] | None = None,
+) -> Process:
+    """Start a module of our own as a process that lives until it is ended. The caller ends it."""
+    held = child or Child()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        # Isolated: neither the environment nor the folder that we stand in adds code.
+        "-I",
+        "-m",
+        module,
+        *arguments,
+        stdin=stdin,
+        stdout=stdout,
+        limit=LINE_BYTES,
+        env=ENVIRONMENT,
+        cwd="/",
+        pass_fds=held.descriptors,
+        user=held.user,
+        group=held.group,
+        extra_groups=None if held.user is None else [],
+        start_new_session=True,
+    )
+    if held.memory_bytes is not None:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (held.memory_bytes, held.memory_bytes))
+    return process
+
+
+async def _said(process: Process, pipe: asyncio.StreamReader | None) -> bytes:
+    assert pipe is not None  # noqa: S101 - it was asked for
+    out = bytearray()
+    while piece := await pipe.read(1 << 16):
+        out += piece
+        if len(out) > OUT_BYTES:
+            _end(process)
+            break
+    return bytes(out)
+
+
+def _end(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _told(process: Process, stdin: bytes | None) -> None:
+    if process.stdin is None:
+        return
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(stdin or b"")
+        await process.stdin.drain()
+    process.stdin.close()

@@ -1,0 +1,47 @@
+"""What the agent offers on this machine, and why it lacks the rest: each kind has its lines here."""
+
+from dataclasses import dataclass
+
+from quell_agent import scan
+from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
+from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
+from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
+from quell_agent.processes import Processes
+from quell_agent.protected import Protected
+from quell_agent.scan import Rules
+from quell_agent.search import Search
+from quell_agent.settings import AgentSettings
+from quell_agent.vault import Vaults
+from quell_agent.vault_file import VaultKeys
+from quell_executor.effect import Offers
+from quell_runtime.seams import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the agent hands to its effects."""
+
+    keys: VaultKeys
+    point: Point
+
+
+def offers(settings: AgentSettings, means: Means) -> Offers:
+    """Return what can be done here, by kind."""
+    protected = Protected(settings.data)
+    processes = Processes(protected.runs_the_machine)
+    vaults = Vaults(settings.data, means.keys)
+    machine = Machine(vaults, processes, Search(vaults, processes, protected), means.point)
+    found: Offers = {
+        "stop_and_quarantine": StopAndQuarantine(machine),
+        "release_from_quarantine": ReleaseFromQuarantine(),
+    }
+    if settings.rules is None or scan.missing():
+        return found
+    return {**found, "run_antivirus_scan": RunAntivirusScan(Rules(settings.rules, settings.data / "signatures"))}
+
+
+def lack(kind: str) -> str:
+    """Return why a kind is not offered."""
+    if kind == "run_antivirus_scan":
+        return scan.missing() or "no folder of signatures is configured: set rules"
+    return "not built yet"
