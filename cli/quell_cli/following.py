@@ -19,7 +19,10 @@ async def following(watch: Callable[..., Any], request: Any) -> AsyncIterator[An
     while True:
         try:
             async for answer in watch(asked):
-                left, asked.resume_token = TRIES, answer.resume_token
+                left = TRIES
+                # A watch without one begins anew after a break.
+                if "resume_token" in asked.DESCRIPTOR.fields_by_name:
+                    asked.resume_token = answer.resume_token
                 yield answer
         except grpc.aio.AioRpcError as error:
             if left == 0 or error.code() is not grpc.StatusCode.UNAVAILABLE:

@@ -68,6 +68,7 @@ OF_REASON = {
     "CSR_INVALID": "start the agent again: it makes a new request",
     "DEVICE_BANNED": "it is shut out for good; the machine can be enrolled anew: quell devices enrol-token",
     "DEVICE_UNKNOWN": "quell devices list shows them",
+    "DEVICE_GONE": "it is banned or offboarded: the machine can be enrolled anew, as another device",
     "MAILBOX_UNKNOWN": "is the address right, and the mailbox where the email service looks (maildirs)?",
     "OFFSET_INVALID": "start from the beginning",
     "TOKEN_INVALID": "a token counts once and ten minutes: quell devices enrol-token makes another",

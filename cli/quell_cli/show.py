@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from quell.actioncenter.v1 import action_pb2, investigation_pb2
+from quell.actioncenter.v1 import action_pb2, effect_pb2, investigation_pb2
 from quell.remediation.v1 import evidence_pb2, item_pb2, outcome_pb2, remediation_pb2, target_pb2, verdict_pb2
 
 from quell_cli.plain import plain
@@ -38,6 +38,23 @@ def state(action: action_pb2.Action) -> str:
 def investigation_state(found: investigation_pb2.Investigation) -> str:
     """Return where an investigation is."""
     return investigation_pb2.InvestigationState.Name(found.state).removeprefix("INVESTIGATION_STATE_")
+
+
+EFFECT = ("what", "target", "action", "since", "until", "last look", "looked at")
+"""The columns of an effect in force."""
+
+
+def effect(found: effect_pb2.Effect, *, utc: bool) -> tuple[str, ...]:
+    """Return the row of an effect in force."""
+    return (
+        kind_of(found.remediation).name,
+        target(found.remediation),
+        short(found.action),
+        time(found.start_time, utc=utc),
+        time(found.revert_time, utc=utc) or "never",
+        outcome_pb2.EffectState.Name(found.state).removeprefix("EFFECT_STATE_"),
+        time(found.probe_time, utc=utc),
+    )
 
 
 def what(action: action_pb2.Action) -> str:

@@ -12,13 +12,11 @@ from quell.actioncenter.v1 import (
     effect_service_pb2,
     effect_service_pb2_grpc,
 )
-from quell.remediation.v1 import outcome_pb2
 
 from quell_cli import show
 from quell_cli.connection import Connection
 from quell_cli.pages import pages
 from quell_cli.session import TIMEOUT, Session, say
-from quell_runtime.kinds import kind_of
 
 VERIFY_WITHIN = 60.0
 
@@ -34,21 +32,7 @@ def effects(session: Session, condition: str) -> None:
         return await pages(stub.ListEffects, effect_service_pb2.ListEffectsRequest(filter=condition), "effects")
 
     found = session.call(work)
-    rows = [
-        (
-            kind_of(each.remediation).name,
-            show.target(each.remediation),
-            show.short(each.action),
-            show.time(each.start_time, utc=session.utc),
-            show.time(each.revert_time, utc=session.utc) or "never",
-            outcome_pb2.EffectState.Name(each.state).removeprefix("EFFECT_STATE_"),
-            show.time(each.probe_time, utc=session.utc),
-        )
-        for each in found
-    ]
-    session.show(
-        found, lambda: session.table(("what", "target", "action", "since", "until", "last look", "looked at"), rows)
-    )
+    session.show(found, lambda: session.table(show.EFFECT, [show.effect(each, utc=session.utc) for each in found]))
 
 
 def _freeze(session: Session, found: control_service_pb2.FreezeStatus) -> None:

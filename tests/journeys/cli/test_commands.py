@@ -338,6 +338,16 @@ def test_devices_come_in_by_a_token(house: House) -> None:
     assert re.search(r"stop_and_quarantine +yes", well(house, "devices", "show", ""))
 
 
+def test_a_device_shows_what_is_in_force_on_it_and_what_the_policy_says(house: House) -> None:
+    """By whom, and since when; tags change, and only who holds the right changes them."""
+    assert house.quell("devices", "tag", "", "lab", "-m", "moved").returncode == 4
+    well(house, "devices", "tag", "", "lab", "web", "-m", "moved", person="carol")
+    assert '"name"' in well(house, "--json", "devices", "list", "--filter", "tag = web")
+    shown = well(house, "devices", "show", "")
+    assert "tags: lab, web" in shown
+    assert re.search(r"^group: none; protected: no \(policies/\d+\)$", shown, re.MULTILINE)
+
+
 def test_the_log_is_verified(house: House) -> None:
     """And read by filter."""
     assert re.match(r"all \d+ entries hold; newest hash [0-9a-f]{64}\n$", well(house, "audit", "verify"))
