@@ -358,6 +358,6 @@ def test_the_readme_tells_what_a_device_offers(house: House) -> None:
     """The table is what a running agent says of itself; signatures are what this one may lack."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| device \| .* \| (.*) \|$", readme, re.MULTILINE))
-    kinds = json.loads(well(house, "--json", "devices", "show", ""))["kinds"]
+    kinds = json.loads(well(house, "--json", "devices", "show", "").splitlines()[0])["kinds"]
     offered = {each["name"] for each in kinds if "missing" not in each}
     assert offered | {"run_antivirus_scan"} == {name for name, today in rows.items() if today == "**served**"}
