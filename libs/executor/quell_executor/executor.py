@@ -14,6 +14,7 @@ from quell.warrant.v1 import key_set_pb2, seal_pb2, warrant_pb2
 from quell_executor import changing, previews
 from quell_executor.conversation import Conversations
 from quell_executor.effect import Offers, Owned, RefusedError
+from quell_executor.inheritance import Inheritance
 from quell_executor.inspection import Inspection
 from quell_executor.journal.arrivals import Arrival
 from quell_executor.journal.endings import Ending, Journal
@@ -25,6 +26,7 @@ from quell_executor.reverts import Reverts
 from quell_executor.run import Kit, Run
 from quell_executor.session import Session
 from quell_executor.settings import Seams, Settings
+from quell_executor.standing import Standings
 from quell_executor.transport import Transport
 from quell_executor.warrant import Bench, VerifiedWarrant, digest_of, verify
 from quell_runtime.kinds import kinds, order_of
@@ -62,7 +64,9 @@ class Executor:
         self._kit = Kit(settings, seams, offers, self._journal, Resolver(offers, self._journal), self._tell)
         self._bench = Bench(settings, key.key_id, frozenset(offers))
         self._reverts = Reverts(self._kit, self._spawn)
+        self._standings = Standings(self._kit, self._spawn)
         self._inspection = Inspection(self._kit)
+        self._inheritance = Inheritance(self._kit)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._conversations = Conversations(settings, key, list(offers), self)
@@ -79,6 +83,8 @@ class Executor:
         await self._take_up()
         await self._reverts.load()
         self._spawn(self._reverts.run())
+        await self._standings.load()
+        self._spawn(self._inheritance.look())
         self._spawn(self._catch_up())
 
     async def _take_up(self) -> None:
@@ -97,6 +103,7 @@ class Executor:
             self._journal.doubted.clear()
             await self._take_up()
             await self._reverts.load()
+            await self._standings.load()
             if session := self._conversations.session:
                 session.send(await self._journal.unsent())
 
@@ -152,6 +159,7 @@ class Executor:
         """Send what has not been acknowledged, and how what is in force is found."""
         session.send(await self._journal.unsent())
         self._spawn(self._inspection.report())
+        self._spawn(self._inheritance.look())
 
     async def heard(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
         """Do what a message says, whole, even if the conversation ends meanwhile.
@@ -249,6 +257,7 @@ class Executor:
     def _heard(self, changes: Sequence[Change[Any]]) -> None:
         """Hand on what a commit holds for others. Nothing leaves before it."""
         self._reverts.heard(changes)
+        self._standings.heard(changes)
         if session := self._conversations.session:
             rows = [change.after for change in changes if change.table is OUTGOING]
             session.send(row for row in rows if isinstance(row, Outgoing) and not row.stored)

@@ -1,9 +1,11 @@
 """Looking at what the journal says is in force, and reporting what is so."""
 
 import structlog
-from quell.remediation.v1 import item_pb2, outcome_pb2
+from quell.remediation.v1 import outcome_pb2
 
 from quell_executor.journal.records import ORDERS, Order
+from quell_executor.outcome import effect_seen
+from quell_executor.parts import keys_of
 from quell_executor.run import Kit
 
 log = structlog.get_logger()
@@ -32,14 +34,9 @@ class Inspection:
     async def _look(self, order: Order) -> outcome_pb2.EffectState.ValueType | None:
         """Return how an action's effect is; None if it answers for nothing any more, or lies below another."""
         resolver = self._kit.resolver
-        keys = frozenset(item.key for plan in await resolver.owned_by(order.action) for item in plan.items)
+        keys = keys_of((await resolver.owned_by(order.action)).items)
         # Nobody is in the middle of a change while we look, and nobody waits long for us.
         async with self._kit.locks.hold(keys, 0):
-            plans = await resolver.owned_by(order.action)
-            found = [finding for plan in plans for finding in await resolver.effect(order.kind).probe(plan)]
-        done = sum(finding.state == item_pb2.ITEM_STATE_DONE for finding in found)
-        if not found:
-            return None
-        if done == len(found):
-            return outcome_pb2.EFFECT_STATE_IN_FORCE
-        return outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE if done else outcome_pb2.EFFECT_STATE_NOT_IN_FORCE
+            plan = await resolver.owned_by(order.action)
+            found = await resolver.effect(order.kind).probe(plan) if plan.items else ()
+        return effect_seen(found) if found else None

@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 from quell.remediation.v1 import failure_pb2, item_pb2, outcome_pb2
 from quell.warrant.v1 import receipt_pb2
 
-from quell_executor.parts import Parts, outcomes
+from quell_executor.effect import Finding, PlannedItem
+from quell_executor.parts import TO_DO, Parts, outcomes
 from quell_runtime.kinds import Kind
 from quell_runtime.seams import stamp
 
@@ -18,6 +19,8 @@ CHUNK_ITEMS = 500
 CHUNK_BYTES = 110_000
 """Less than the 120,000 that a chunk may have: each item costs a few bytes more than its own."""
 
+GOOD = (outcome_pb2.EFFECT_STATE_IN_FORCE, outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE)
+SO = (item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_UNNEEDED)
 M = TypeVar("M", bound=Message)
 
 
@@ -49,6 +52,24 @@ def effect_of(counts: outcome_pb2.ItemCounts, *, reverts: bool) -> outcome_pb2.E
     if not counts.done_items:
         return outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE
     return outcome_pb2.EFFECT_STATE_IN_FORCE
+
+
+def effect_seen(findings: Sequence[Finding]) -> outcome_pb2.EffectState.ValueType:
+    """Return how an effect is found that is, by the journal, in force."""
+    so = sum(finding.state in SO for finding in findings)
+    if so == len(findings):
+        return outcome_pb2.EFFECT_STATE_IN_FORCE
+    return outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE if so else outcome_pb2.EFFECT_STATE_NOT_IN_FORCE
+
+
+def settled(parts: Parts, failure: failure_pb2.Failure) -> Parts:
+    """Return the parts as they count: what was to be done, and is as it was before, did not come as ordered."""
+    kept = Finding(item_pb2.ITEM_STATE_FAILED, failure)
+
+    def settle(_item: PlannedItem, finding: Finding) -> Finding:
+        return kept if finding.state == TO_DO else finding
+
+    return tuple(part.each(settle) for part in parts)
 
 
 def undo_of(kind: Kind, *, lets_go: bool, changed: bool, owns: bool) -> outcome_pb2.UndoState.ValueType:

@@ -11,7 +11,7 @@ from quell.remediation.v1 import item_pb2, remediation_pb2
 
 from quell_executor.effect import Effect, Finding, Offers, Owned, Plan, PlannedItem, RefusedError, Release
 from quell_executor.journal.ledger import Ledger
-from quell_executor.journal.ownership import knows
+from quell_executor.journal.ownership import knows, newest
 from quell_executor.journal.records import ORDERS, OWNERS, PLANS, SNAPSHOTS, Owner
 from quell_executor.parts import Part, Parts, because, decode, decode_item, keys_of
 from quell_executor.warrant import taken_back
@@ -95,7 +95,7 @@ class Resolver:
 
         """
         names, keys = await self._planned(action)
-        rows = await self._rows(keys)
+        rows = await self.rows(keys)
         mine = [row for row in rows if row.owner == action and row.kind == kind]
         kept = [row for row in rows if row.owner != action and knows(row.ownership, action)]
         return await self._taking_back(self.effect(kind), mine, kept, names | keys)
@@ -105,9 +105,9 @@ class Resolver:
         release = self.release(kind.name)
         names = release.names(order)
         if named := taken_back(remediation, ""):
-            more, keys = await self._planned(named)
+            more, keys = await self._planned_or_inherited(named)
             names |= more | keys
-            rows = [row for row in await self._rows(keys) if row.kind == kind.inverse]
+            rows = [row for row in await self.rows(keys) if row.kind == kind.inverse]
         else:
             rows = await self._journal.store.select(OWNERS, 'WHERE kind = ? ORDER BY "key"', (kind.inverse,))
         mine = [row for row in rows if chooses(release, order, row, row.owner)]
@@ -127,14 +127,39 @@ class Resolver:
         names = frozenset(name for plan in plans for name in plan.names)
         return names, frozenset(item.key for plan in plans for item in plan.items)
 
-    async def _rows(self, keys: frozenset[str]) -> list[Owner]:
+    async def _planned_or_inherited(self, action: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Return them also for an action of a lost journal, by what its marks tell of."""
+        rows = [row for row in await self._owned(action) if row.inherited]
+        if not rows:
+            return await self._planned(action)
+        items = [decode_item(row.ownership.planned) for row in rows]
+        return keys_of(items), frozenset(item.key for item in items)
+
+    async def rows(self, keys: frozenset[str]) -> list[Owner]:
+        """Return who answers for these items, where anybody does."""
         tail = 'WHERE "key" IN (SELECT value FROM json_each(?)) ORDER BY "key"'
         return await self._journal.store.select(OWNERS, tail, (json.dumps(sorted(keys)),))
 
-    async def owned_by(self, action: str) -> tuple[Plan, ...]:
-        """Return the plans, as they were made, of what an action answers for: one for each first of a row."""
-        rows = await self._journal.store.select(OWNERS, 'WHERE owner = ? ORDER BY "key"', (action,))
-        return _plans(rows, frozenset())
+    async def owned_by(self, action: str) -> Plan:
+        """Return the plan of how all is to be that an action answers for: its own, not that of the first of a row."""
+        return newest_plan(action, await self._owned(action))
+
+    async def standing_of(self, action: str) -> Plan:
+        """Return the plan of what an action has made so, and nobody has begun to let go of."""
+        return newest_plan(
+            action,
+            [
+                row
+                for row in await self._owned(action)
+                # What marks alone tell of was not ordered here; what failed was never so.
+                if not row.inherited
+                and not row.ownership.let_go_by
+                and newest(row.ownership).found != item_pb2.ITEM_STATE_FAILED
+            ],
+        )
+
+    async def _owned(self, action: str) -> list[Owner]:
+        return await self._journal.store.select(OWNERS, 'WHERE owner = ? ORDER BY "key"', (action,))
 
     async def _taking_back(
         self, effect: Effect[Any], mine: Sequence[Owner], kept: Sequence[Owner], names: frozenset[str]
@@ -153,6 +178,12 @@ class Resolver:
 def bare(action: str) -> str:
     """Return the id of `actions/{action}`: it is what effects mark their things with."""
     return action.removeprefix("actions/")
+
+
+def newest_plan(action: str, rows: Sequence[Owner]) -> Plan:
+    """Return the plan of an action's own changes to what it answers for."""
+    items = tuple(decode_item(newest(row.ownership)) for row in rows)
+    return Plan(items, frozenset(), action=bare(action))
 
 
 def chooses(release: Release[Any], order: Message, row: Owner, action: str) -> bool:

@@ -164,6 +164,12 @@ class Run:
         lets_go_by_itself = kind.release and not self.verified.warrant.undo_of
         return self.kit.resolver.effect(kind.inverse if lets_go_by_itself else kind.name)
 
+    @property
+    def _dead_man(self) -> bool:
+        """Whether it is taken back if its receipt is not acknowledged: a person may have asked to hold it."""
+        hold = getattr(order_of(self.verified.warrant.remediation), "hold", False)
+        return not self.verified.lets_go and getattr(self._effect, "dead_man", False) and not hold
+
     async def _conclude(self, ending: Ending) -> None:
         try:
             ending = replace(ending, parts=await changing.see(self._effect, ending.parts))
@@ -173,7 +179,7 @@ class Run:
         await self._end(ending)
 
     async def _end(self, ending: Ending) -> None:
-        await self.kit.journal.end(ending)
+        await self.kit.journal.end(replace(ending, dead_man=self._dead_man))
         self.kit.seams.point("kit.ended")
 
     async def recover(self, begun: Begun) -> None:

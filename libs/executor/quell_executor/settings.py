@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from quell_runtime.seams import Clock, Point, Rng, SystemClock, SystemRng, nowhere
 from quell_executor.quorum import Quorum
+from quell_runtime.seams import Clock, Point, Rng, SystemClock, SystemRng, nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,9 @@ class Settings:
     `root_key` is the public key pinned at enrolment that seals key sets; `missing` names kinds that can't be served
     here, and why; `window` is the most warrants that it takes without a receipt for one. `quorums` and
     `max_effects_per_hour` are by kind, `protected` are item keys and names that nothing but undo and release touches.
+
+    `dead_man` is how long a receipt may wait to be acknowledged before an effect that can cut it off is taken back;
+    `keep` is how long after its warrant's expiry the journal knows an action that is over and owns nothing.
     """
 
     deployment: str
@@ -23,6 +27,8 @@ class Settings:
     quorums: Mapping[str, Quorum] = field(default_factory=dict)
     max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
+    dead_man: timedelta = timedelta(seconds=60)
+    keep: timedelta = timedelta(days=44)
 
 
 @dataclass(frozen=True, slots=True)

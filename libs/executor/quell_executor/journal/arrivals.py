@@ -8,7 +8,7 @@ from quell.remediation.v1 import failure_pb2
 from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from quell_executor.journal.ledger import Ledger, refusal_id
-from quell_executor.journal.records import CALLED_OFF, ORDERS, OUTGOING, CalledOff, Order, Stage
+from quell_executor.journal.records import CALLED_OFF, ORDERS, OUTGOING, OWNERS, CalledOff, Order, Stage
 from quell_executor.outcome import refused
 from quell_executor.parts import because
 from quell_executor.warrant import VerifiedWarrant
@@ -31,9 +31,10 @@ class Arrivals(Ledger):
     async def arrive(self, order: Order, verified: VerifiedWarrant) -> Arrival:
         """Journal a warrant that holds. One that is not to be begun has its receipt at once."""
         self.time.saw_sealed(when(verified.warrant.issue_time))
+        inherited = await self._inherited(verified)
         try:
             return await self.durably(
-                lambda view: self._arrive(view, order, verified),
+                lambda view: self._arrive(view, order, verified, inherited=inherited),
                 [(ORDERS, order.action), (OUTGOING, refusal_id(order.digests[0])), (CALLED_OFF, order.action)],
                 urgent=verified.lets_go,
             )
@@ -68,7 +69,14 @@ class Arrivals(Ledger):
         for own_id in ids:
             view.put(OUTGOING, replace(view.need(OUTGOING, own_id), stored=False))
 
-    def _arrive(self, view: View, order: Order, verified: VerifiedWarrant) -> Arrival:
+    async def _inherited(self, verified: VerifiedWarrant) -> bool:
+        """Tell whether a release by hand names an action that only marks tell of. An undo of one is not possible."""
+        if verified.warrant.undo_of or not verified.takes_back:
+            return False
+        tail = "WHERE owner = ? AND inherited > 0 LIMIT 1"
+        return bool(await self.store.select(OWNERS, tail, (verified.takes_back,)))
+
+    def _arrive(self, view: View, order: Order, verified: VerifiedWarrant, *, inherited: bool) -> Arrival:
         (digest,) = order.digests
         if known := self._known(view, order.action, digest):
             return known
@@ -77,7 +85,7 @@ class Arrivals(Ledger):
             return Arrival.KNOWN
         view.put(ORDERS, order)
         self._know(view)
-        end = self._untimely(view, verified.warrant) or self._calls_off(view, verified)
+        end = self._untimely(view, verified.warrant) or self._calls_off(view, verified, inherited=inherited)
         if end:
             self._answer(view, end)
             return Arrival.KNOWN
@@ -105,7 +113,7 @@ class Arrivals(Ledger):
             return refused(warrant.action, behind)
         return None
 
-    def _calls_off(self, view: View, verified: VerifiedWarrant) -> receipt_pb2.Receipt | None:
+    def _calls_off(self, view: View, verified: VerifiedWarrant, *, inherited: bool) -> receipt_pb2.Receipt | None:
         """Journal the name of the action that is taken back: if it has not ended, it is never begun, or stopped."""
         named = verified.takes_back
         if not named:
@@ -113,7 +121,7 @@ class Arrivals(Ledger):
         older = view.get(ORDERS, named)
         if older is None or older.stage is not Stage.ENDED:
             view.put(CALLED_OFF, CalledOff(named, verified.action))
-        if older is None:
+        if older is None and not inherited:
             return refused(verified.action, because("JOURNAL_LOST", "the journal does not know what to take back"))
         return None
 

@@ -8,9 +8,10 @@ from quell.warrant.v1 import receipt_pb2
 
 from quell_executor.effect import Finding, PlannedItem
 from quell_executor.journal.arrivals import Arrivals
+from quell_executor.journal.ownership import begin_to_let_go, no_longer_let_go
 from quell_executor.journal.records import CALLED_OFF, CAPS, FENCES, ORDERS, PLANS, Begun, Cap, Fence, Order, Stage
 from quell_executor.outcome import refused
-from quell_executor.parts import Parts, because, encode, keys_of
+from quell_executor.parts import Parts, because, decode, encode, keys_of
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.store import View
 
@@ -68,6 +69,7 @@ class Beginnings(Arrivals):
         else:
             view.put(PLANS, Begun(order.action, encode(parts), self.time.now()))
             view.put(ORDERS, replace(order, stage=Stage.BEGUN))
+            begin_to_let_go(view, parts, order.action)
             self._know(view)
             return parts
         self._answer(view, end)
@@ -80,6 +82,7 @@ class Beginnings(Arrivals):
             order = view.need(ORDERS, action)
             if order.stage is Stage.BEGUN:
                 view.put(ORDERS, replace(order, stage=Stage.ACCEPTED))
+                no_longer_let_go(view, decode(view.need(PLANS, action).plan), action)
                 view.drop(PLANS, action)
 
         await self.durably(decide, [(ORDERS, action), (PLANS, action)])

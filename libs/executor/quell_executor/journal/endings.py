@@ -3,20 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from quell.remediation.v1 import failure_pb2, item_pb2, outcome_pb2
-from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
+from quell.remediation.v1 import failure_pb2, outcome_pb2
+from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
-from quell_executor.effect import Finding, PlannedItem, Reading
-from quell_executor.journal.beginnings import Beginnings
+from quell_executor.effect import Reading
+from quell_executor.journal.afterwards import Afterwards
 from quell_executor.journal.ownership import CHANGED, Moves, let_go, take
-from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, REVERTS, Order, Revert, Stage
-from quell_executor.outcome import chunks_of, failure_of, outcome_of, reading_effect, undo_of
-from quell_executor.parts import TO_DO, Parts, because, outcomes
+from quell_executor.journal.records import DEAD_MEN, ORDERS, OWNERS, REVERTS, Order, Revert, Stage
+from quell_executor.outcome import GOOD, chunks_of, failure_of, outcome_of, reading_effect, settled, undo_of
+from quell_executor.parts import Parts, because, outcomes
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import when
 from quell_runtime.store import View
 
-GOOD = (outcome_pb2.EFFECT_STATE_IN_FORCE, outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE)
 MOST_TAKEN_OVER = 1000
 
 
@@ -25,7 +24,7 @@ class Ending:
     """How an action came to its end: its parts as the last probe saw them.
 
     `stopped`: it was stopped, by `superseded_by` if that is set. `unknown`: the probe could not tell. `failure` is what
-    the effect itself said.
+    the effect itself said. `dead_man`: it may cut off its own receipt, and is taken back if that is not acknowledged.
     """
 
     action: str
@@ -35,9 +34,10 @@ class Ending:
     superseded_by: str = ""
     unknown: bool = False
     failure: failure_pb2.Failure | None = None
+    dead_man: bool = False
 
 
-class Journal(Beginnings):
+class Journal(Afterwards):
     """The whole journal."""
 
     async def end(self, ending: Ending) -> None:
@@ -50,11 +50,15 @@ class Journal(Beginnings):
         if order.stage is Stage.ENDED:
             return
         warrant = warrant_pb2.Warrant.FromString(order.sealed.body)
+        may_cut_off = ending.dead_man and _may_cut_off(view, ending.parts)
         over = self._own(view, order, ending.parts)
         owns = view.need(ORDERS, order.action).owned > 0
+        if owns and may_cut_off:
+            view.put(DEAD_MEN, Revert(order.action, self.time.now() + self._settings.dead_man))
         if owns and warrant.HasField("revert_time"):
             view.put(REVERTS, Revert(order.action, when(warrant.revert_time)))
-        parts = _settled(ending)
+        failed = ending.failure or because("STOPPED" if ending.stopped else "EFFECT_NOT_OBSERVED")
+        parts = settled(ending.parts, failed)
         receipt = receipt_pb2.Receipt(action=order.action, superseded_by=ending.superseded_by)
         receipt.takes_over.extend([older for older in over if older != warrant.undo_of][:MOST_TAKEN_OVER])
         self._say(receipt, order, warrant, ending, parts)
@@ -75,6 +79,7 @@ class Journal(Beginnings):
                 let_go(view, part, moves)
             else:
                 take(view, order, part, moves)
+        self._report_gone(view, moves)
         return moves.settle(view)
 
     def _say(
@@ -129,46 +134,13 @@ class Journal(Beginnings):
 
         await self.durably(decide)
 
-    async def end_revert(self, action: str, parts: Parts) -> None:
-        """Journal the end of a revert by time, and report it. A conflict leaves the effect, and a person is asked."""
 
-        def decide(view: View) -> None:
-            if view.get(REVERTS, action) is None:
-                return
-            moves = Moves()
-            for part in parts:
-                let_go(view, part, moves)
-            moves.settle(view)
-            view.drop(REVERTS, action)
-            self._report_revert(view, action, parts)
-            self._know(view)
-
-        await self.durably(decide)
-
-    def _report_revert(self, view: View, action: str, parts: Parts) -> None:
-        settled = _settled(Ending(action, parts))
-        back = outcome_of([item.state for item in outcomes(settled)], self.time.now(), reverts=True)
-        if back.effect in GOOD:
-            event, effect = effect_report_pb2.EFFECT_EVENT_REVERTED_BY_TIME, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE
-        else:
-            event, effect = effect_report_pb2.EFFECT_EVENT_REVERT_CONFLICT, outcome_pb2.EFFECT_STATE_IN_FORCE
-            if back.effect == outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE:
-                effect = outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE
-        self._report(view, action, event, effect, failure_of(settled))
-
-    async def report_probe(self, action: str, effect: outcome_pb2.EffectState.ValueType, instead_of: str) -> str:
-        """Report how an effect was found, instead of an older report that may not have gone up; return its id."""
-        as_ordered = (outcome_pb2.EFFECT_STATE_IN_FORCE, outcome_pb2.EFFECT_STATE_UNKNOWN)
-        event = effect_report_pb2.EFFECT_EVENT_DRIFTED
-        if effect in as_ordered:
-            event = effect_report_pb2.EFFECT_EVENT_PROBED
-
-        def decide(view: View) -> str:
-            if instead_of:
-                view.drop(OUTGOING, instead_of)
-            return self._report(view, action, event, effect)
-
-        return await self.durably(decide)
+def _may_cut_off(view: View, parts: Parts) -> bool:
+    """Tell whether something was changed, or what is taken over still waits to be acknowledged."""
+    items = [item for part in parts for item in part.plan.items]
+    rows = [row for item in items if (row := view.get(OWNERS, item.key))]
+    changed = any(finding.state in CHANGED for part in parts for finding in part.findings)
+    return changed or any(view.get(DEAD_MEN, row.owner) is not None for row in rows)
 
 
 def _disposition(ending: Ending, outcome: outcome_pb2.Outcome) -> receipt_pb2.Disposition.ValueType:
@@ -181,14 +153,3 @@ def _disposition(ending: Ending, outcome: outcome_pb2.Outcome) -> receipt_pb2.Di
     if any(finding.state in CHANGED for part in ending.parts for finding in part.findings):
         return receipt_pb2.DISPOSITION_STOPPED
     return receipt_pb2.DISPOSITION_SUPERSEDED if ending.superseded_by else receipt_pb2.DISPOSITION_CANCELED
-
-
-def _settled(ending: Ending) -> Parts:
-    """Return the parts as they count: what was to be done, and is as it was before, did not come as ordered."""
-    reason = "STOPPED" if ending.stopped else "EFFECT_NOT_OBSERVED"
-    kept = Finding(item_pb2.ITEM_STATE_FAILED, ending.failure or because(reason))
-
-    def settle(_item: PlannedItem, finding: Finding) -> Finding:
-        return kept if finding.state == TO_DO else finding
-
-    return tuple(part.each(settle) for part in ending.parts)

@@ -9,16 +9,17 @@ import itertools
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from quell.executor.v1 import executor_service_pb2
-from quell.remediation.v1 import failure_pb2, outcome_pb2
+from quell.remediation.v1 import failure_pb2, outcome_pb2, remediation_pb2
 from quell.warrant.v1 import effect_report_pb2, freeze_pb2, key_set_pb2, receipt_pb2, seal_pb2
 
 from quell_executor.authority import newer_freeze, newer_key_set
 from quell_executor.clock import ExecutorTime
 from quell_executor.journal.records import (
+    DEAD_MEN,
     KNOWN,
     ORDERS,
     OUTGOING,
@@ -53,6 +54,8 @@ class Ledger:
         self._settings = settings
         self._rng = seams.rng
         self._positions = itertools.count(1)
+        self.rebooted = False
+        """Whether the machine has started since the last life wrote its last: what does not outlive that is gone."""
         self._frozen_anew = asyncio.Event()
         self.doubted = asyncio.Event()
         """Set when something was stored that nobody was told of: the rows must be looked at."""
@@ -62,6 +65,7 @@ class Ledger:
         known = await self.store.load(KNOWN, 1) or Known()
         ((row,),) = await self.store.read([Query("SELECT coalesce(max(position), 0) + 1 FROM outgoing")])
         self._positions = itertools.count(int(row[0] or 1))
+        self.rebooted = self.time.own() - timedelta(seconds=self.time.boot()) > known.time
         self.time.saw_sealed(known.sealed_time)
         self.time.saw_journaled(known.time)
         if known.key_set:
@@ -191,7 +195,10 @@ class Ledger:
         await self.durably(decide)
 
     async def stored(self, ids: Sequence[str]) -> None:
-        """Note what need not be sent again: receipts are kept for a warrant that comes again, reports are not."""
+        """Note what need not be sent again: receipts are kept for a warrant that comes again, reports are not.
+
+        A receipt that is stored there has come through whatever its action did to the network.
+        """
 
         def decide(view: View) -> None:
             for row in (view.get(OUTGOING, sent) for sent in ids):
@@ -199,8 +206,15 @@ class Ledger:
                     view.drop(OUTGOING, row.id)
                 elif row and not row.stored:
                     view.put(OUTGOING, replace(row, stored=True))
+                    self._heard(view, row)
 
         await self.durably(decide, [(OUTGOING, sent) for sent in ids])
+
+    @staticmethod
+    def _heard(view: View, row: Outgoing) -> None:
+        waiting = view.get(DEAD_MEN, row.action)
+        if row.sort is Sort.RECEIPT and waiting and not waiting.begun:
+            view.drop(DEAD_MEN, row.action)
 
     async def unsent(self) -> list[Outgoing]:
         """Return what goes up and is not known to be stored there, in order."""
@@ -209,19 +223,24 @@ class Ledger:
     def _report(
         self,
         view: View,
-        action: str,
+        subject: str | remediation_pb2.Remediation,
         event: effect_report_pb2.EffectEvent.ValueType,
         effect: outcome_pb2.EffectState.ValueType,
         failure: failure_pb2.Failure | None = None,
     ) -> str:
-        """Write down what happened to an effect after its receipt; return the report's id."""
+        """Write down what happened to an effect after its receipt; return the report's id.
+
+        The subject is the action, or what was inherited.
+        """
         # A report is never older than the one before, whatever happens to the clock in between.
         self._know(view)
         own_id, time = self.new_id(), stamp(self.time.now())
-        report = effect_report_pb2.EffectReport(
-            id=own_id, action=action, event=event, effect=effect, failure=failure, time=time
-        )
-        return self._send(view, action, Sort.REPORT, report.SerializeToString(), own_id)
+        report = effect_report_pb2.EffectReport(id=own_id, event=event, effect=effect, failure=failure, time=time)
+        if isinstance(subject, str):
+            report.action = subject
+        else:
+            report.inherited.CopyFrom(subject)
+        return self._send(view, report.action, Sort.REPORT, report.SerializeToString(), own_id)
 
     async def keep_snapshot(self, items: bytes, keep_time: datetime) -> bytes:
         """Keep a resolved list, forget those that nobody needs any more, and return its digest."""

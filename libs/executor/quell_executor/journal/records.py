@@ -81,20 +81,22 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who answers for an item."""
+    """Who answers for an item. An `inherited` one is known by the effect's own mark alone."""
 
     key: str
     kind: str
     owner: str
     ownership: plan_pb2.Ownership
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Revert:
-    """When an action's effect is taken back by itself."""
+    """When an action's effect is taken back by itself; `begun`: from now on nothing calls that off."""
 
     action: str
     time: datetime
+    begun: bool = False
 
 
 class Sort(StrEnum):
@@ -142,6 +144,8 @@ PLANS = table(Begun, "plans", "id")
 FENCES = table(Fence, "fences", "key")
 OWNERS = table(Owner, "owners", "key")
 REVERTS = table(Revert, "reverts", "action")
+DEAD_MEN = table(Revert, "dead_men", "action")
+"""What is taken back unless the centre acknowledges its receipt before."""
 OUTGOING = table(Outgoing, "outgoing", "id")
 SNAPSHOTS = table(Snapshot, "snapshots", "digest")
 CAPS = table(Cap, "caps", "kind")
