@@ -13,6 +13,7 @@ COMMANDS = {
     "submit": ("investigations", "Submit an investigation from a JSON file, as a detection system would."),
     "investigations": ("investigations", "See investigations, their evidence and what came of it."),
     "actions": ("actions", "See, preview, decide, cancel, undo and retry actions."),
+    "act": ("acting", "Ask for an action by hand: a command for each kind of remediation."),
     "why": ("actions", "Tell why an action exists and who let it happen."),
     "effects": ("controls", "See what is in force now: quarantined, deleted, blocked."),
     "devices": ("devices", "See devices, bring one in, shut one out."),

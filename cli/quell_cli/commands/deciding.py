@@ -51,10 +51,15 @@ class Duration(click.ParamType[timedelta]):
             self.fail("that is for ever: leave it out", param, ctx)
 
 
+revert_option = click.option(
+    "--revert-after", type=Duration(), help="Take it back by itself after this time: 90s, 15m, 12h, 7d."
+)
+
+
 @click.command()
 @click.argument("remediation", metavar="JSON|FILE|-")
 @why_option
-@click.option("--revert-after", type=Duration(), help="Take it back by itself after this time: 90s, 15m, 12h, 7d.")
+@revert_option
 @wait_option
 @click.pass_obj
 def ask(session: Session, remediation: str, comment: str, revert_after: timedelta | None, *, wait: bool) -> None:
@@ -62,12 +67,29 @@ def ask(session: Session, remediation: str, comment: str, revert_after: timedelt
 
     For example: quell actions ask '{"block_url": {"pattern": "*.evil.test"}}' -m "seen in the wild"
     """
+    asked = _remediation(remediation)
+
+    async def as_given(_connection: Connection) -> remediation_pb2.Remediation:
+        return asked
+
+    requested(session, as_given, comment, revert_after, wait=wait)
+
+
+def requested(
+    session: Session,
+    remediation: Callable[[Connection], Awaitable[remediation_pb2.Remediation]],
+    comment: str,
+    revert_after: timedelta | None,
+    *,
+    wait: bool,
+) -> None:
+    """Ask for an action, and print what became of it."""
     request = action_service_pb2.CreateActionRequest(action_id=str(uuid.uuid4()), comment=comment)
-    request.remediation.CopyFrom(_remediation(remediation))
     if revert_after:
         request.revert_time.CopyFrom(_after(revert_after))
 
     async def work(connection: Connection) -> action_pb2.Action:
+        request.remediation.CopyFrom(await remediation(connection))
         answer = await stub_of(connection).CreateAction(request, timeout=TIMEOUT)
         return await _until_end(connection, answer.action) if wait else answer.action
 

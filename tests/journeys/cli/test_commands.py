@@ -13,9 +13,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from quell.remediation.v1 import remediation_pb2
 
 from house import QUELL, ROOT, House, free_ports, up
+from quell_cli.commands.acting import Parts
+from quell_runtime.kinds import kinds
 
 pytestmark = pytest.mark.timeout(480)
 CASE = {
@@ -361,3 +365,47 @@ def test_the_readme_tells_what_a_device_offers(house: House) -> None:
     kinds = json.loads(well(house, "--json", "devices", "show", "").splitlines()[0])["kinds"]
     offered = {each["name"] for each in kinds if "missing" not in each}
     assert offered | {"run_antivirus_scan"} == {name for name, today in rows.items() if today == "**served**"}
+
+
+def test_every_kind_has_a_command_whose_options_are_the_contracts(house: House) -> None:
+    """Asked for in short; what is asked is what stands in the contract."""
+    assert {each.replace("_", "-") for each in kinds()} <= set(well(house, "act", "--help").split())
+    scan = (
+        "act",
+        "run-antivirus-scan",
+        "",
+        "--paths",
+        "/nowhere",
+        "--paths",
+        "/no where",
+        "--cpu-percent",
+        "5",
+        "-m",
+        "x",
+    )
+    found = json.loads(well(house, "--json", *scan))["remediation"]["run_antivirus_scan"]
+    assert (found["paths"], found["cpu_percent"]) == ({"paths": ["/nowhere", "/no where"]}, 5)
+    quarantine = ("act", "stop-and-quarantine", "", "--file", "/nowhere/x", "--keep-persistence", "-m", "x")
+    asked = json.loads(well(house, "--json", *quarantine, "--revert-after", "2h"))
+    assert asked["remediation"]["stop_and_quarantine"]["file"] == {"path": "/nowhere/x"}
+    assert asked["remediation"]["stop_and_quarantine"]["keep_persistence"] is True
+    assert (asked["state"], "revert_time" in asked) == ("ACTION_STATE_PENDING_APPROVAL", True)
+    wrong = house.quell("act", "isolate-device", "", "--mode", "loud", "-m", "x")
+    assert (wrong.returncode, "one of full, selective" in wrong.stderr) == (2, True)
+
+
+def test_messages_are_written_in_short_or_as_json() -> None:
+    """A name again is more of it; a file is told by its path or its hash; a wrong part is named."""
+    isolate = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name["isolate_device"].message_type
+    restrict = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name["restrict_code_execution"].message_type
+    assert isolate is not None
+    assert restrict is not None
+    exclusion, file = Parts(isolate.fields_by_name["exclusions"]), Parts(restrict.fields_by_name["allowed"])
+    read = exclusion.convert("remotes=192.0.2.7,remotes=2001:db8::/48,ports=443,user=backup", None, None)
+    assert read == {"remotes": ["192.0.2.7", "2001:db8::/48"], "ports": ["443"], "user": "backup"}
+    assert file.convert("/opt/tool", None, None) == {"path": "/opt/tool"}
+    assert file.convert("ab" * 32, None, None) == {"sha256": "ab" * 32}
+    assert file.convert(f'{{"sha1": "{"ab" * 20}"}}', None, None) == {"sha1": "ab" * 20}
+    for wrong in ("port=443", "remotes", "{"):
+        with pytest.raises(click.UsageError, match=r"none of remotes=|no JSON"):
+            exclusion.convert(wrong, None, None)

@@ -1,0 +1,197 @@
+"""Asking for an action by hand: a command a kind, its options those of the contract's message."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import click
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import ParseDict, ParseError
+from quell.remediation.v1 import remediation_pb2
+
+from quell_cli import lookup
+from quell_cli.commands.deciding import Duration, requested, revert_option, wait_option, why_option
+from quell_cli.connection import Connection
+from quell_cli.session import Session
+from quell_runtime.kinds import Kind, kinds
+
+OF_DAY, OF_DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
+FILE = "quell.remediation.v1.FileSelector"
+NUMBERS = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
+
+
+class Parts(click.ParamType[Any]):
+    """A message in short: `name=value,...`, a name again for more of it; of a file its path or its SHA-256; or JSON."""
+
+    name = "parts"
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        """Read messages of this field."""
+        assert field.message_type is not None  # noqa: S101 - it is a message's field
+        self._message = field.message_type
+        if self._message.full_name == FILE:
+            self.name = "path|sha256"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Read it as JSON's objects; the contract's rules are checked where it is asked for."""
+        import json  # noqa: PLC0415 - here alone
+
+        text = str(value)
+        if text.startswith("{"):
+            try:
+                return json.loads(text)
+            except ValueError:
+                self.fail("that is no JSON", param, ctx)
+        if self._message.full_name == FILE and "=" not in text:
+            return {"path" if text.startswith("/") else "sha256": text}
+        found: dict[str, Any] = {}
+        for part in text.split(","):
+            name, sign, word = part.partition("=")
+            inner = self._message.fields_by_name.get(name)
+            if inner is None or not sign:
+                names = ", ".join(f"{each}=..." for each in self._message.fields_by_name)
+                self.fail(f"{part} is none of {names}", param, ctx)
+            if inner.is_repeated:
+                found.setdefault(name, []).append(word)
+            else:
+                found[name] = word
+        return found
+
+
+class Acting(click.Group):
+    """A command for each kind of the contract."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the kinds, as commands are written."""
+        return [dashed(name) for name in kinds()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make the command of a kind."""
+        kind = kinds().get(cmd_name.replace("-", "_"))
+        return command(kind) if kind else None
+
+
+@click.group(cls=Acting)
+def act() -> None:
+    """Ask for an action by hand. A DEVICE is an id or a host name, an ACTION an id or its first digits."""
+
+
+def dashed(name: str) -> str:
+    """Return a name of the contract as it is typed."""
+    return name.replace("_", "-")
+
+
+@cache
+def command(kind: Kind) -> click.Command:
+    """Return the command that asks for a kind."""
+    field = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name[kind.name]
+    assert field.message_type is not None  # noqa: S101 - every kind is a message
+    simple = kind.target_field in ("device", "pattern", "mailbox", "action")
+    params: list[click.Parameter] = [click.Argument([kind.target_field])] if simple else []
+    params += [_option(each) for each in field.message_type.fields if not simple or each.name != kind.target_field]
+
+    def work(session: Session, **given: Any) -> None:  # noqa: ANN401 - what click gives
+        comment, wait, revert_after = given.pop("comment"), given.pop("wait"), given.pop("revert_after", None)
+
+        async def remediation(connection: Connection) -> remediation_pb2.Remediation:
+            if given.get("action"):
+                given["action"] = await _target(connection, "action", given["action"])
+            if simple and kind.target_field != "action":
+                given[kind.target_field] = await _target(connection, kind.target_field, given[kind.target_field])
+            return _remediation(kind, given)
+
+        requested(session, remediation, comment, revert_after, wait=wait)
+
+    made = click.Command(
+        dashed(kind.name), callback=click.pass_obj(work), params=params, help=_help(kind), short_help=_help(kind)
+    )
+    for option in (why_option, wait_option, *((revert_option,) if kind.undoable else ())):
+        made = option(made)
+    return made
+
+
+def _help(kind: Kind) -> str:
+    told = kind.name.replace("_", " ").capitalize()
+    if kind.read_only:
+        return f"{told}: only reads."
+    return f"{told}; undone by undo." if kind.undoable else f"{told}."
+
+
+def _option(field: FieldDescriptor) -> click.Option:
+    """Return the option of a field; a message without fields is a flag, one of a single list is that list."""
+    flag, many = f"--{dashed(field.name)}", field.is_repeated
+    if field.enum_type is not None:
+        words = {dashed(value.name.rpartition("MODE_")[2].lower()): value.name for value in field.enum_type.values[1:]}
+        return click.Option([flag], type=Words(words))
+    if field.message_type is None:
+        boolean = field.cpp_type == FieldDescriptor.CPPTYPE_BOOL
+        number = click.INT if field.cpp_type in NUMBERS else click.STRING
+        return click.Option([flag], is_flag=boolean, multiple=many, type=click.BOOL if boolean else number)
+    if not field.message_type.fields:
+        return click.Option([flag], is_flag=True)
+    if field.message_type.full_name in (OF_DURATION, OF_DAY):
+        return click.Option([flag], type=Duration(), help="As 15m, 12h, 7d: of a time, from now.")
+    if _listed(field):
+        return click.Option([flag], multiple=True)
+    return click.Option([flag], type=Parts(field), multiple=many)
+
+
+def _listed(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Return the one list of words that a message is, if it is no more than that."""
+    inner = field.message_type.fields if field.message_type else ()
+    return inner[0] if len(inner) == 1 and inner[0].is_repeated and not inner[0].message_type else None
+
+
+class Words(click.ParamType[str]):
+    """One of an enum's values, as words."""
+
+    name = "word"
+
+    def __init__(self, words: dict[str, str]) -> None:
+        """Take the words and what each stands for."""
+        self._words = words
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        if str(value) not in self._words:
+            self.fail(f"one of {', '.join(self._words)}", param, ctx)
+        return self._words[str(value)]
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        """Show the words."""
+        return f"[{'|'.join(self._words)}]"
+
+
+async def _target(connection: Connection, field: str, typed: str) -> str:
+    """Return the name of a target."""
+    if field == "device":
+        return (await lookup.device(connection, typed)).name
+    if field == "action":
+        return (await lookup.action(connection, typed)).name
+    return f"mailboxes/{typed.removeprefix('mailboxes/')}" if field == "mailbox" else typed
+
+
+def _remediation(kind: Kind, given: dict[str, Any]) -> remediation_pb2.Remediation:
+    descriptor = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name[kind.name].message_type
+    assert descriptor is not None  # noqa: S101 - every kind is a message
+    filled = {name: _json(descriptor.fields_by_name[name], value) for name, value in given.items() if value}
+    try:
+        return ParseDict({kind.name: filled}, remediation_pb2.Remediation())
+    except ParseError as error:
+        raise click.UsageError(str(error).partition("\n")[0]) from None
+
+
+def _json(field: FieldDescriptor, value: Any) -> object:  # noqa: ANN401 - what click read
+    """Return a value as JSON has it."""
+    message = field.message_type
+    if message is None:
+        return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, timedelta):
+        if message.full_name == OF_DAY:
+            return (datetime.now(UTC) + value).isoformat()
+        return f"{value.total_seconds():f}s"
+    if not message.fields:
+        return {}
+    if listed := _listed(field):
+        return {listed.name: list(value)}
+    return list(value) if isinstance(value, tuple) else value
