@@ -8,16 +8,22 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from quell_agent.files import LIBC
+
 NFT = Path("/usr/sbin/nft")
 SYSTEMCTL = Path("/usr/bin/systemctl")
+IPTABLES_SAVE = Path("/usr/sbin/iptables-save")
+IP6TABLES_SAVE = Path("/usr/sbin/ip6tables-save")
+RPM = Path("/usr/bin/rpm")
 
-PROGRAMS = frozenset({NFT, SYSTEMCTL})
+PROGRAMS = frozenset({NFT, SYSTEMCTL, IPTABLES_SAVE, IP6TABLES_SAVE, RPM})
 """Every program that is not our own. One that an effect needs has its line above, and here."""
 
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -25,6 +31,8 @@ ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_A
 Process = asyncio.subprocess.Process
 PIPE = asyncio.subprocess.PIPE
 DEVNULL = asyncio.subprocess.DEVNULL
+CANARY_SECONDS = 10
+SET_DEATH_SIGNAL = 1
 OUT_BYTES = 16 << 20
 LINE_BYTES = 4 << 20
 
@@ -121,6 +129,49 @@ async def spawn(
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_DATA, (held.memory_bytes, held.memory_bytes))
     return process
+
+
+async def starts(program: Path) -> bool:
+    """Start a program that an effect made itself, or knows to end at once, to see if it may. Tell if it ended well.
+
+    Raises:
+        OSError: The kernel does not let it start: `PermissionError`, with EPERM if the kernel was told so.
+        ProgramLateError: It did not end in time.
+
+    """
+    try:
+        # In a thread: the kernel may ask somebody first.
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [program],
+            check=False,
+            capture_output=True,
+            env=ENVIRONMENT,
+            cwd="/",
+            timeout=CANARY_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ProgramLateError(f"{program.name} did not end within {CANARY_SECONDS} s") from None
+    return done.returncode == 0
+
+
+def forked(body: Callable[[], None]) -> int:
+    """Do one thing in a copy of this process that ends with it, and return its process id. The caller reaps it.
+
+    Only for a process of our own with a single thread. The copy is killed when the one that made it ends.
+    """
+    parent, child = os.getpid(), os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        LIBC.prctl(SET_DEATH_SIGNAL, int(signal.SIGKILL))
+        if os.getppid() == parent:
+            body()
+            code = 0
+    finally:
+        # Nothing that the parent has on its stack may go on here.
+        os._exit(code)
 
 
 async def _said(process: Process, pipe: asyncio.StreamReader | None) -> bytes:
