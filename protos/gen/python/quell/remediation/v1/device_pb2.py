@@ -29,7 +29,7 @@ from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1
 from quell.remediation.v1 import target_pb2 as quell_dot_remediation_dot_v1_dot_target__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quell/remediation/v1/device.proto\x12\x14quell.remediation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\x1a!quell/remediation/v1/target.proto\"\xbd\x01\n\x1b\x43ollectInvestigationPackage\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x37\n\nlog_window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12\x16\n\x0emax_size_bytes\x18\x03 \x01(\x04:\x1e\xca\xf3\x18\x1a\n\x0e\x64\x65vice.package\x10\x01:\x06\x64\x65vice\"\xca\x03\n\rIsolateDevice\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12=\n\x04mode\x18\x02 \x01(\x0e\x32#.quell.remediation.v1.IsolationModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x44\n\nexclusions\x18\x03 \x03(\x0b\x32&.quell.remediation.v1.NetworkExclusionB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x0c\n\x04hold\x18\x04 \x01(\x08:\xf6\x01\xbaH\x93\x01\x1a\x90\x01\n\x19isolate_device.exclusions\x12\x41\x65xclusions need ISOLATION_MODE_SELECTIVE, and it needs exclusions\x1a\x30(this.mode == 2) == (this.exclusions.size() > 0)\xca\xf3\x18[\n\x0e\x64\x65vice.network\x10\x02\x1a\x1drelease_device_from_isolation*\x19\x63onnections that were cut2\x05\x44\x33-NI:\x06\x64\x65vice\"\xd6\x03\n\x10NetworkExclusion\x12\xae\x01\n\x07remotes\x18\x01 \x03(\tB\x9c\x01\xbaH\x98\x01\x92\x01\x94\x01\"\x91\x01\xba\x01\x8d\x01\n\x18network_exclusion.remote\x12\x35must be an IP address or network, and not all of them\x1a:this.isIp() || (this.isIpPrefix() && !this.endsWith(\'/0\'))\x12\x1f\n\x05ports\x18\x02 \x03(\rB\x10\xbaH\r\x92\x01\n\"\x08*\x06\x18\xff\xff\x03 \x00\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x46\n\x06\x63group\x18\x04 \x01(\tB6\xbaH3r12/^([A-Za-z0-9_.:@\\\\-]+(/[A-Za-z0-9_.:@\\\\-]+)*)?$:\x99\x01\xbaH\x95\x01\x1a\x92\x01\n\x19network_exclusion.not_all\x12\x34\x61n exclusion must name a far end, a user or a cgroup\x1a?this.remotes.size() > 0 || this.user != \'\' || this.cgroup != \'\'\"\x85\x01\n\x1aReleaseDeviceFromIsolation\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$:8\xca\xf3\x18\x34\n\x0e\x64\x65vice.network\x10\x03\x1a\x0eisolate_device \x01\x32\x06\x44\x33-RNA:\x06\x64\x65vice\"u\n\x0fOffboardMachine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x15\n\rrelease_first\x18\x02 \x01(\x08:\x1c\xca\xf3\x18\x18\n\x0c\x64\x65vice.agent\x10\x03:\x06\x64\x65vice\"\x91\x02\n\x15RestrictCodeExecution\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12>\n\x07\x61llowed\x18\x02 \x03(\x0b\x32\".quell.remediation.v1.FileSelectorB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12-\n\x0f\x61llowed_folders\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x64\"\nr\x08\x10\x02\x18\x80 :\x01/:Z\xca\xf3\x18V\n\x10\x64\x65vice.execution\x10\x02\x1a\x16release_code_execution*\x18starts that were refused2\x06\x44\x33-EAL:\x06\x64\x65vice\"\x89\x01\n\x14ReleaseCodeExecution\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$:B\xca\xf3\x18>\n\x10\x64\x65vice.execution\x10\x03\x1a\x17restrict_code_execution \x01\x32\x05\x44\x33-RC:\x06\x64\x65vice\"\xc5\x02\n\x10RunAntivirusScan\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x30\n\x05quick\x18\x02 \x01(\x0b\x32\x1f.quell.remediation.v1.QuickScanH\x00\x12.\n\x04\x66ull\x18\x03 \x01(\x0b\x32\x1e.quell.remediation.v1.FullScanH\x00\x12/\n\x05paths\x18\x04 \x01(\x0b\x32\x1e.quell.remediation.v1.PathScanH\x00\x12\x1d\n\x0b\x63pu_percent\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x32\x12\x1c\n\x14\x66indings_as_evidence\x18\x06 \x01(\x08:\"\xca\xf3\x18\x1e\n\x0b\x64\x65vice.scan\x10\x01\x32\x05\x44\x33-FA:\x06\x64\x65viceB\x0e\n\x05scope\x12\x05\xbaH\x02\x08\x01\"\x0b\n\tQuickScan\"\n\n\x08\x46ullScan\"0\n\x08PathScan\x12$\n\x05paths\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\xe8\x07\"\x08r\x06\x18\x80 :\x01/\"\xb7\x02\n\x11StopAndQuarantine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x38\n\x04\x66ile\x18\x02 \x01(\x0b\x32\".quell.remediation.v1.FileSelectorB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x0esearch_folders\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\"\x08r\x06\x18\x80 :\x01/\x12\x18\n\x10keep_persistence\x18\x04 \x01(\x08:s\xca\xf3\x18o\n\x0b\x64\x65vice.file\x10\x02\x1a\x17release_from_quarantine*\x11stopped processes*\x0cinode number*\x15\x63hange and birth time2\x05\x44\x33-CQ:\x06\x64\x65vice\"\x90\x02\n\x15ReleaseFromQuarantine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x30\n\x06\x61\x63tion\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$H\x00\x12\'\n\x06sha256\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$H\x00:^\xca\xf3\x18Z\n\x0b\x64\x65vice.file\x10\x03\x1a\x13stop_and_quarantine \x01*\x0cinode number*\x15\x63hange and birth time2\x05\x44\x33-RF:\x06\x64\x65viceB\r\n\x04item\x12\x05\xbaH\x02\x08\x01\"\xe7\x01\n\rRequestSample\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x38\n\x04\x66ile\x18\x02 \x01(\x0b\x32\".quell.remediation.v1.FileSelectorB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\x0emax_size_bytes\x18\x03 \x01(\x04\x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:$\xca\xf3\x18 \n\rdevice.sample\x10\x01\x32\x05\x44\x33-FA:\x06\x64\x65vice*f\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13ISOLATION_MODE_FULL\x10\x01\x12\x1c\n\x18ISOLATION_MODE_SELECTIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quell/remediation/v1/device.proto\x12\x14quell.remediation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\x1a!quell/remediation/v1/target.proto\"\xcb\x01\n\x1b\x43ollectInvestigationPackage\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x37\n\nlog_window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12$\n\x0emax_size_bytes\x18\x03 \x01(\x04\x42\x0c\xbaH\t2\x04(\x80\x80@\xd8\x01\x01:\x1e\xca\xf3\x18\x1a\n\x0e\x64\x65vice.package\x10\x01:\x06\x64\x65vice\"\xca\x03\n\rIsolateDevice\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12=\n\x04mode\x18\x02 \x01(\x0e\x32#.quell.remediation.v1.IsolationModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x44\n\nexclusions\x18\x03 \x03(\x0b\x32&.quell.remediation.v1.NetworkExclusionB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x0c\n\x04hold\x18\x04 \x01(\x08:\xf6\x01\xbaH\x93\x01\x1a\x90\x01\n\x19isolate_device.exclusions\x12\x41\x65xclusions need ISOLATION_MODE_SELECTIVE, and it needs exclusions\x1a\x30(this.mode == 2) == (this.exclusions.size() > 0)\xca\xf3\x18[\n\x0e\x64\x65vice.network\x10\x02\x1a\x1drelease_device_from_isolation*\x19\x63onnections that were cut2\x05\x44\x33-NI:\x06\x64\x65vice\"\xd6\x03\n\x10NetworkExclusion\x12\xae\x01\n\x07remotes\x18\x01 \x03(\tB\x9c\x01\xbaH\x98\x01\x92\x01\x94\x01\"\x91\x01\xba\x01\x8d\x01\n\x18network_exclusion.remote\x12\x35must be an IP address or network, and not all of them\x1a:this.isIp() || (this.isIpPrefix() && !this.endsWith(\'/0\'))\x12\x1f\n\x05ports\x18\x02 \x03(\rB\x10\xbaH\r\x92\x01\n\"\x08*\x06\x18\xff\xff\x03 \x00\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x46\n\x06\x63group\x18\x04 \x01(\tB6\xbaH3r12/^([A-Za-z0-9_.:@\\\\-]+(/[A-Za-z0-9_.:@\\\\-]+)*)?$:\x99\x01\xbaH\x95\x01\x1a\x92\x01\n\x19network_exclusion.not_all\x12\x34\x61n exclusion must name a far end, a user or a cgroup\x1a?this.remotes.size() > 0 || this.user != \'\' || this.cgroup != \'\'\"\x85\x01\n\x1aReleaseDeviceFromIsolation\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$:8\xca\xf3\x18\x34\n\x0e\x64\x65vice.network\x10\x03\x1a\x0eisolate_device \x01\x32\x06\x44\x33-RNA:\x06\x64\x65vice\"u\n\x0fOffboardMachine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x15\n\rrelease_first\x18\x02 \x01(\x08:\x1c\xca\xf3\x18\x18\n\x0c\x64\x65vice.agent\x10\x03:\x06\x64\x65vice\"\x91\x02\n\x15RestrictCodeExecution\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12>\n\x07\x61llowed\x18\x02 \x03(\x0b\x32\".quell.remediation.v1.FileSelectorB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12-\n\x0f\x61llowed_folders\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x64\"\nr\x08\x10\x02\x18\x80 :\x01/:Z\xca\xf3\x18V\n\x10\x64\x65vice.execution\x10\x02\x1a\x16release_code_execution*\x18starts that were refused2\x06\x44\x33-EAL:\x06\x64\x65vice\"\x89\x01\n\x14ReleaseCodeExecution\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$:B\xca\xf3\x18>\n\x10\x64\x65vice.execution\x10\x03\x1a\x17restrict_code_execution \x01\x32\x05\x44\x33-RC:\x06\x64\x65vice\"\xc5\x02\n\x10RunAntivirusScan\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x30\n\x05quick\x18\x02 \x01(\x0b\x32\x1f.quell.remediation.v1.QuickScanH\x00\x12.\n\x04\x66ull\x18\x03 \x01(\x0b\x32\x1e.quell.remediation.v1.FullScanH\x00\x12/\n\x05paths\x18\x04 \x01(\x0b\x32\x1e.quell.remediation.v1.PathScanH\x00\x12\x1d\n\x0b\x63pu_percent\x18\x05 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x32\x12\x1c\n\x14\x66indings_as_evidence\x18\x06 \x01(\x08:\"\xca\xf3\x18\x1e\n\x0b\x64\x65vice.scan\x10\x01\x32\x05\x44\x33-FA:\x06\x64\x65viceB\x0e\n\x05scope\x12\x05\xbaH\x02\x08\x01\"\x0b\n\tQuickScan\"\n\n\x08\x46ullScan\"0\n\x08PathScan\x12$\n\x05paths\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\xe8\x07\"\x08r\x06\x18\x80 :\x01/\"\xb7\x02\n\x11StopAndQuarantine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x38\n\x04\x66ile\x18\x02 \x01(\x0b\x32\".quell.remediation.v1.FileSelectorB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x0esearch_folders\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\"\x08r\x06\x18\x80 :\x01/\x12\x18\n\x10keep_persistence\x18\x04 \x01(\x08:s\xca\xf3\x18o\n\x0b\x64\x65vice.file\x10\x02\x1a\x17release_from_quarantine*\x11stopped processes*\x0cinode number*\x15\x63hange and birth time2\x05\x44\x33-CQ:\x06\x64\x65vice\"\x90\x02\n\x15ReleaseFromQuarantine\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x30\n\x06\x61\x63tion\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^actions/[0-9a-f-]{36}$H\x00\x12\'\n\x06sha256\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$H\x00:^\xca\xf3\x18Z\n\x0b\x64\x65vice.file\x10\x03\x1a\x13stop_and_quarantine \x01*\x0cinode number*\x15\x63hange and birth time2\x05\x44\x33-RF:\x06\x64\x65viceB\r\n\x04item\x12\x05\xbaH\x02\x08\x01\"\xe7\x01\n\rRequestSample\x12-\n\x06\x64\x65vice\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^devices/[a-z2-7]{26}$\x12\x38\n\x04\x66ile\x18\x02 \x01(\x0b\x32\".quell.remediation.v1.FileSelectorB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\x0emax_size_bytes\x18\x03 \x01(\x04\x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:$\xca\xf3\x18 \n\rdevice.sample\x10\x01\x32\x05\x44\x33-FA:\x06\x64\x65vice*f\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13ISOLATION_MODE_FULL\x10\x01\x12\x1c\n\x18ISOLATION_MODE_SELECTIVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLECTINVESTIGATIONPACKAGE'].fields_by_name['device']._serialized_options = b'\272H\032r\0302\026^devices/[a-z2-7]{26}$'
   _globals['_COLLECTINVESTIGATIONPACKAGE'].fields_by_name['log_window']._loaded_options = None
   _globals['_COLLECTINVESTIGATIONPACKAGE'].fields_by_name['log_window']._serialized_options = b'\272H\005\252\001\002*\000'
+  _globals['_COLLECTINVESTIGATIONPACKAGE'].fields_by_name['max_size_bytes']._loaded_options = None
+  _globals['_COLLECTINVESTIGATIONPACKAGE'].fields_by_name['max_size_bytes']._serialized_options = b'\272H\t2\004(\200\200@\330\001\001'
   _globals['_COLLECTINVESTIGATIONPACKAGE']._loaded_options = None
   _globals['_COLLECTINVESTIGATIONPACKAGE']._serialized_options = b'\312\363\030\032\n\016device.package\020\001:\006device'
   _globals['_ISOLATEDEVICE'].fields_by_name['device']._loaded_options = None
@@ -112,34 +114,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTSAMPLE'].fields_by_name['file']._serialized_options = b'\272H\003\310\001\001'
   _globals['_REQUESTSAMPLE']._loaded_options = None
   _globals['_REQUESTSAMPLE']._serialized_options = b'\312\363\030 \n\rdevice.sample\020\0012\005D3-FA:\006device'
-  _globals['_ISOLATIONMODE']._serialized_start=3251
-  _globals['_ISOLATIONMODE']._serialized_end=3353
+  _globals['_ISOLATIONMODE']._serialized_start=3265
+  _globals['_ISOLATIONMODE']._serialized_end=3367
   _globals['_COLLECTINVESTIGATIONPACKAGE']._serialized_start=229
-  _globals['_COLLECTINVESTIGATIONPACKAGE']._serialized_end=418
-  _globals['_ISOLATEDEVICE']._serialized_start=421
-  _globals['_ISOLATEDEVICE']._serialized_end=879
-  _globals['_NETWORKEXCLUSION']._serialized_start=882
-  _globals['_NETWORKEXCLUSION']._serialized_end=1352
-  _globals['_RELEASEDEVICEFROMISOLATION']._serialized_start=1355
-  _globals['_RELEASEDEVICEFROMISOLATION']._serialized_end=1488
-  _globals['_OFFBOARDMACHINE']._serialized_start=1490
-  _globals['_OFFBOARDMACHINE']._serialized_end=1607
-  _globals['_RESTRICTCODEEXECUTION']._serialized_start=1610
-  _globals['_RESTRICTCODEEXECUTION']._serialized_end=1883
-  _globals['_RELEASECODEEXECUTION']._serialized_start=1886
-  _globals['_RELEASECODEEXECUTION']._serialized_end=2023
-  _globals['_RUNANTIVIRUSSCAN']._serialized_start=2026
-  _globals['_RUNANTIVIRUSSCAN']._serialized_end=2351
-  _globals['_QUICKSCAN']._serialized_start=2353
-  _globals['_QUICKSCAN']._serialized_end=2364
-  _globals['_FULLSCAN']._serialized_start=2366
-  _globals['_FULLSCAN']._serialized_end=2376
-  _globals['_PATHSCAN']._serialized_start=2378
-  _globals['_PATHSCAN']._serialized_end=2426
-  _globals['_STOPANDQUARANTINE']._serialized_start=2429
-  _globals['_STOPANDQUARANTINE']._serialized_end=2740
-  _globals['_RELEASEFROMQUARANTINE']._serialized_start=2743
-  _globals['_RELEASEFROMQUARANTINE']._serialized_end=3015
-  _globals['_REQUESTSAMPLE']._serialized_start=3018
-  _globals['_REQUESTSAMPLE']._serialized_end=3249
+  _globals['_COLLECTINVESTIGATIONPACKAGE']._serialized_end=432
+  _globals['_ISOLATEDEVICE']._serialized_start=435
+  _globals['_ISOLATEDEVICE']._serialized_end=893
+  _globals['_NETWORKEXCLUSION']._serialized_start=896
+  _globals['_NETWORKEXCLUSION']._serialized_end=1366
+  _globals['_RELEASEDEVICEFROMISOLATION']._serialized_start=1369
+  _globals['_RELEASEDEVICEFROMISOLATION']._serialized_end=1502
+  _globals['_OFFBOARDMACHINE']._serialized_start=1504
+  _globals['_OFFBOARDMACHINE']._serialized_end=1621
+  _globals['_RESTRICTCODEEXECUTION']._serialized_start=1624
+  _globals['_RESTRICTCODEEXECUTION']._serialized_end=1897
+  _globals['_RELEASECODEEXECUTION']._serialized_start=1900
+  _globals['_RELEASECODEEXECUTION']._serialized_end=2037
+  _globals['_RUNANTIVIRUSSCAN']._serialized_start=2040
+  _globals['_RUNANTIVIRUSSCAN']._serialized_end=2365
+  _globals['_QUICKSCAN']._serialized_start=2367
+  _globals['_QUICKSCAN']._serialized_end=2378
+  _globals['_FULLSCAN']._serialized_start=2380
+  _globals['_FULLSCAN']._serialized_end=2390
+  _globals['_PATHSCAN']._serialized_start=2392
+  _globals['_PATHSCAN']._serialized_end=2440
+  _globals['_STOPANDQUARANTINE']._serialized_start=2443
+  _globals['_STOPANDQUARANTINE']._serialized_end=2754
+  _globals['_RELEASEFROMQUARANTINE']._serialized_start=2757
+  _globals['_RELEASEFROMQUARANTINE']._serialized_end=3029
+  _globals['_REQUESTSAMPLE']._serialized_start=3032
+  _globals['_REQUESTSAMPLE']._serialized_end=3263
 # @@protoc_insertion_point(module_scope)

@@ -50,7 +50,10 @@ Global___IsolationMode: _TypeAlias = IsolationMode  # noqa: Y015
 
 @_typing.final
 class CollectInvestigationPackage(_message.Message):
-    """Collect what an investigator needs to see of a device into one archive."""
+    """Collect what an investigator needs to see of a device into one archive: a zip with a `manifest.json` that says of
+    each item what became of it. Credentials are told of and never copied. Each source is an item of the outcome, a
+    `DeviceItem`: failed if not all of it was read or had room.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,7 +63,7 @@ class CollectInvestigationPackage(_message.Message):
     device: _builtins.str
     """Required. The device: `devices/{device}`."""
     max_size_bytes: _builtins.int
-    """Optional. Largest size of the archive in bytes; 1 GiB if 0. What does not fit is listed as left out."""
+    """Optional. Largest size of the archive in bytes, from 1 MiB; 1 GiB if 0. What does not fit is listed as left out."""
     @_builtins.property
     def log_window(self) -> _duration_pb2.Duration:
         """Optional. How far back logs are taken; 7 days if not set."""

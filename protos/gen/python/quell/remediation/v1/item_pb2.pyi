@@ -402,7 +402,9 @@ class DeviceItem(_message.Message):
 
     ASPECT_FIELD_NUMBER: _builtins.int
     aspect: _builtins.str
-    """Required. What of it, as the kind's `aspect` says: `network`, `execution`, `agent`."""
+    """Required. What of it, as the kind's `aspect` says: `network`, `execution`, `agent`; a source of a package with its
+    name: `package.processes`.
+    """
     def __init__(
         self,
         *,
