@@ -3,6 +3,7 @@
 `deployment` is a pytest fixture of the session; put `from deployment import deployment` into a `conftest.py`.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from quell_runtime import addresses, client, identity
 from quell_runtime.config import Listener, ServerTls
 from quell_runtime.people import People
 from quell_runtime.pki import Authority
+from quell_runtime.sealing import SealKey
 from quell_runtime.server import API, Limits, Server
 
 NAME = "example"
@@ -34,6 +36,8 @@ OTHERS = {
     "clicks": annotations_pb2.CALLER_MAIL_FILTER,
 }
 SERVERS = ("actioncenter", "device", "email")
+OWN_KEYS = {name: SealKey(hashlib.sha256(name.encode()).digest()) for name in ("ann", "bob")}
+"""Keys of their own, which these people have."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def make(folder: Path, name: str = NAME) -> Deployment:
     found.people.write_text(
         "".join(
             f'[people.{person}]\nidentities = ["spiffe://{name}/operator/{person}"]\nroles = {list(roles)}\n'
+            f"keys = {[OWN_KEYS[person].public.hex()] if person in OWN_KEYS else []}\n"
             for person, roles in PEOPLE.items()
         )
     )

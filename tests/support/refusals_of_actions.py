@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 from grpc import StatusCode as Code
-from quell.actioncenter.v1 import action_pb2, action_service_pb2
+from quell.actioncenter.v1 import action_pb2, action_service_pb2, policy_service_pb2
 from quell.remediation.v1 import device_pb2, email_pb2, remediation_pb2, target_pb2
 from quell.warrant.v1 import approval_pb2
 
 from center_requests import Center, approval, block, create, delete, new, rejection, retry, undo
+from deployment import NAME, OWN_KEYS
+from quell_runtime.own_keys import OwnKey
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp
 from refusals import always, every_host_excluded, executor_away, kind_lacking, refuses
@@ -195,6 +197,38 @@ async def with_a_seal_that_does_not_hold(center: Center) -> Message:
     """It is under a key that nobody knows."""
     action = await center.create(delete("Invoice 2"))
     (sealed,) = SealKey(bytes(32)).seal(approval_pb2.Approval.DESCRIPTOR.full_name, [b"x"])
+    return approval(action, approval=sealed)
+
+
+async def to_be_sealed(center: Center) -> action_pb2.Action:
+    """Ask for something while the policy wants sealed votes for it."""
+    get = policy_service_pb2.GetPolicyRequest(name="policies/current")
+    before = (await center.ask("dan", "GetPolicy", get)).policy
+
+    def update(document: str, replaces: str) -> Message:
+        return policy_service_pb2.UpdatePolicyRequest(document=document, replaces=replaces, comment="x")
+
+    sealing = update(before.document.replace("sealed: []", "sealed: [block_url]"), before.name)
+    during = (await center.ask("dan", "UpdatePolicy", sealing)).policy.name
+    action = await center.create(block(""))
+    await center.ask("dan", "UpdatePolicy", update(before.document, during))
+    return action
+
+
+@refuses("ApproveAction", Code.FAILED_PRECONDITION, "SEAL_REQUIRED", "bob")
+async def without_an_own_key(center: Center) -> Message:
+    """The policy wants one for this kind."""
+    return approval(await to_be_sealed(center))
+
+
+@refuses("ApproveAction", Code.FAILED_PRECONDITION, "SEAL_INVALID", "bob")
+async def with_somebody_elses_key(center: Center) -> Message:
+    """Ann's, by bob."""
+    action = await to_be_sealed(center)
+    preview = action_service_pb2.PreviewActionRequest(name=action.name)
+    shown = bytes.fromhex((await center.ask("bob", "PreviewAction", preview)).preview_digest)
+    now = datetime.now(UTC)
+    sealed = OwnKey(OWN_KEYS["ann"], NAME, "bob").approval(shown, now, now + timedelta(hours=1))
     return approval(action, approval=sealed)
 
 

@@ -7,14 +7,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
 from quell.warrant.v1 import approval_pb2, preview_pb2, warrant_pb2
 
 from quell_executor.effect import RefusedError
 from quell_runtime.errors import InvalidError
 from quell_runtime.kinds import kinds
-from quell_runtime.own_keys import APPROVAL, public_key
-from quell_runtime.sealing import SealInvalidError, key_id_of, open_seal
+from quell_runtime.own_keys import opened, public_key
+from quell_runtime.sealing import SealInvalidError, key_id_of
 from quell_runtime.seams import when
 
 
@@ -68,14 +67,14 @@ def _approvers(warrant: warrant_pb2.Warrant, quorum: Quorum) -> set[str]:
     if preview_pb2.Preview.FromString(warrant.preview).action != warrant.action:
         return set()
     shown = hashlib.sha256(warrant.preview).digest()
-    keys = {key_id_of(public): public for public in quorum.approvers}
+    owners = {key_id_of(public): name for public, name in quorum.approvers.items()}
     approvers = set()
     for sealed in warrant.approvals:
         try:
-            approval = approval_pb2.Approval.FromString(open_seal(sealed, APPROVAL, keys.get))
-        except (SealInvalidError, DecodeError):
+            approval = opened(sealed, approval_pb2.Approval, quorum.approvers)
+        except SealInvalidError:
             continue
-        name = quorum.approvers[keys[sealed.key_id]]
+        name = owners[sealed.key_id]
         same = (approval.approver, approval.preview_digest, approval.deployment) == (name, shown, warrant.deployment)
         # Judged by when the warrant was sealed, so that a restart in between comes to the same.
         if same and when(warrant.issue_time) < when(approval.expire_time):

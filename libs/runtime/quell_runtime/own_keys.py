@@ -6,13 +6,17 @@ by those who run them, so that the centre alone can't add one.
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+from google.protobuf.message import DecodeError, Message
 from quell.warrant.v1 import actor_token_pb2, approval_pb2, seal_pb2
 
+from quell_runtime import times
 from quell_runtime.errors import InvalidError
-from quell_runtime.sealing import SealKey
+from quell_runtime.sealing import SealInvalidError, SealKey, key_id_of, open_seal
 from quell_runtime.seams import stamp
 
 APPROVAL = approval_pb2.Approval.DESCRIPTOR.full_name
@@ -20,6 +24,7 @@ ACTOR_TOKEN = actor_token_pb2.ActorToken.DESCRIPTOR.full_name
 METADATA = "quell-actor-token"
 """Where an `ActorToken` travels in a call."""
 TOKEN_LIFE = timedelta(minutes=5)
+M = TypeVar("M", bound=Message)
 _BYTES = 32
 
 
@@ -69,6 +74,24 @@ class OwnKey:
         )
         sealed = self.key.seal(ACTOR_TOKEN, [said.SerializeToString()])[0]
         return base64.urlsafe_b64encode(sealed.SerializeToString()).decode().rstrip("=")
+
+
+def opened(sealed: seal_pb2.Sealed, message: type[M], keys: Iterable[bytes]) -> M:
+    """Return what one of these public keys sealed.
+
+    Raises:
+        SealInvalidError: None of them did, or it is no such message.
+
+    """
+    found = {key_id_of(key): key for key in keys}
+    body = open_seal(sealed, message.DESCRIPTOR.full_name, found.get)
+    try:
+        said = message.FromString(body)
+    except DecodeError:
+        raise SealInvalidError("what was sealed can't be read") from None
+    if path := times.impossible(said):
+        raise SealInvalidError(f"{path}: there is no such time")
+    return said
 
 
 def token_of(text: str) -> seal_pb2.Sealed:

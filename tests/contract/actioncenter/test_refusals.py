@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 UNSERVED = {
-    ("ApproveAction", "FAILED_PRECONDITION", "SEAL_REQUIRED"): "no policy can ask for own keys yet",
     ("CreateAction", "UNAUTHENTICATED", "ACTOR_TOKEN_INVALID"): "no person has a key yet",
     ("CreateAction", "INVALID_ARGUMENT", "INVESTIGATION_REQUIRED"): "findings are no evidence yet",
     ("RetryAction", "FAILED_PRECONDITION", "TARGET_UNRESOLVED"): "it takes a device that has left",

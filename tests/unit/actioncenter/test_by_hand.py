@@ -66,6 +66,21 @@ def test_by_hand_only_reading_and_letting_go_are_for_one(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", kinds())
+def test_what_needs_sealed_approvals_is_asked_of_people_whatever_it_is(kind: str) -> None:
+    """And who asks, having sealed nothing, is not counted among them."""
+    document = default_document().replace("sealed: []", f"sealed: [{kind}]").replace("default: 1", "default: 2")
+    decision = decide_request(read_policy(document), Request(remediation(kind), EVERYTHING), FACTS)
+    assert (decision.event, decision.votes) == (Event.ASKED, 2)
+    others = [name for name in kinds() if name != kind]
+    undone = decide_request(read_policy(document), Request(remediation(others[0]), EVERYTHING), FACTS)
+    assert undone == decide_request(
+        read_policy(default_document().replace("default: 1", "default: 2")),
+        Request(remediation(others[0]), EVERYTHING),
+        FACTS,
+    )
+
+
+@pytest.mark.parametrize("kind", kinds())
 @pytest.mark.parametrize("policy", [DEFAULT, SINGLE])
 def test_the_right_is_the_kinds_own(kind: str, policy: Policy) -> None:
     """Without it nothing happens at once, whatever other rights are held."""

@@ -47,6 +47,11 @@ def test_only_what_is_pending_is_voted_on(state: State) -> None:
         (CLUSTER, replace(BALLOT, etag="", preview_digest="e" * 64), "ACTION_CHANGED"),
         (replace(CLUSTER, preview_digest=""), replace(BALLOT, etag="", preview_digest="d" * 64), "ACTION_CHANGED"),
         (replace(QUESTION, preview_digest="d" * 64), replace(BALLOT, etag="", preview_digest="d" * 64), ""),
+        (replace(QUESTION, sealed=True), BALLOT, "SEAL_REQUIRED"),
+        (replace(CLUSTER, sealed=True), replace(BALLOT, etag="", preview_digest="d" * 64), "SEAL_REQUIRED"),
+        (replace(CLUSTER, sealed=True), replace(BALLOT, etag="", preview_digest="d" * 64, sealed=True), ""),
+        (replace(CLUSTER, sealed=True), replace(BALLOT, preview_digest="e" * 64, sealed=True), "ACTION_CHANGED"),
+        (CLUSTER, replace(BALLOT, etag="", preview_digest="d" * 64, sealed=True), ""),
     ],
 )
 def test_an_approval_must_pass_every_guard(question: Question, ballot: Ballot, reason: str) -> None:

@@ -298,3 +298,12 @@ def test_a_single_operator_is_enough() -> None:
     """With the switch on, no action needs more than one person."""
     policy = changed("single_operator: false", "single_operator: true")
     assert derived(policy, evidence("cluster")).decision.held_votes == 1
+
+
+def test_what_needs_sealed_approvals_is_never_automatic() -> None:
+    """Whatever the verdict; and it says why."""
+    policy = changed("sealed: []", "sealed: [stop_and_quarantine]")
+    found = derived(policy, evidence("file", "MALICIOUS"))
+    assert found.decision.event == Event.ASKED
+    assert "own keys" in found.decision.reasons[-1]
+    assert derived(DEFAULT, evidence("file", "MALICIOUS")).decision.event == Event.LET

@@ -11,7 +11,7 @@ def actor() -> Actor:
     """Return who calls the RPC that is being answered: the person behind the identity, or what is no person."""
     person = people.person()
     if person is not None:
-        return Actor(person.name, person.rights)
+        return Actor(person.name, person.rights, keys=person.keys)
     caller = identity.caller()
     return Actor(caller.name, roles.OF_KIND[caller.caller])
 

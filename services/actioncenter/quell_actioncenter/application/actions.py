@@ -11,9 +11,9 @@ from quell_actioncenter.application.voting import Voting
 class Actions:
     """Ask for, preview, vote, call off, take back, try again, give up; reading is the API's, from the store."""
 
-    def __init__(self, desk: Desk, plans: Plans) -> None:
+    def __init__(self, desk: Desk, plans: Plans, deployment: str) -> None:
         """Decide at this desk, and ask executors through these plans."""
-        asking, voting, ending = Asking(desk), Voting(desk), Ending(desk)
+        asking, voting, ending = Asking(desk), Voting(desk, deployment), Ending(desk)
         self.create = asking.create
         self.undo = asking.undo
         self.retry = asking.retry

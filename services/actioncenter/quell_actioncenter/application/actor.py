@@ -15,12 +15,13 @@ class Actor:
 
     `name` is the person's, as `people.toml` has it, whichever of their identities called. `via` names the service that
     asks for somebody whose own credential did not come along; then `name` is whom it asks for. `permissions` are
-    patterns, as `quell_runtime.roles` writes them.
+    patterns, as `quell_runtime.roles` writes them; `keys` the person's own (Ed25519 public keys).
     """
 
     name: str
     permissions: frozenset[str]
     via: str = ""
+    keys: frozenset[bytes] = frozenset()
 
     def may(self, permission: str) -> bool:
         """Tell whether one of the caller's roles grants it: `isolate_device.approve`."""

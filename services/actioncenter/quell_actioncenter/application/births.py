@@ -10,7 +10,7 @@ from quell.remediation.v1 import remediation_pb2
 
 from quell_actioncenter.application.book import Book, Go, Note
 from quell_actioncenter.domain import budgets, canonical
-from quell_actioncenter.domain.decision import Decision, acting_kind
+from quell_actioncenter.domain.decision import Decision, acting_kind, sealed
 from quell_actioncenter.domain.lifecycle import Event, State
 from quell_actioncenter.domain.policy_document import Policy
 from quell_actioncenter.domain.records import ActionRecord, BudgetRecord
@@ -76,6 +76,7 @@ def bear(book: Book, in_force: InForce, birth: Birth) -> ActionRecord:
         action.approval_need.missing_votes = decision.votes
         action.approval_need.permission = decision.permission
         action.approval_need.reasons.extend(decision.reasons)
+        action.approval_need.sealed = bool(sealed(in_force.policy, record.kind))
         action.decision_expire_time.CopyFrom(stamp(book.now + in_force.policy.times.decision.of(kind.name)))
 
     return book.move(replace(record, needs=decision.votes), decision.event, birth.note, edit)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quell.actioncenter.v1 import action_event_pb2, action_pb2
-from quell.warrant.v1 import preview_pb2, seal_pb2
+from quell.warrant.v1 import approval_pb2, preview_pb2, seal_pb2
 
 from quell_actioncenter.application import history
 from quell_actioncenter.application.deadlines import due_time
@@ -113,17 +113,19 @@ class Book:
             edit(action)
             action.decision.CopyFrom(go.decision)
             action.sequence = sequence
-            action.target_expire_time.CopyFrom(stamp(self._too_late(record, go.wait)))
+            action.target_expire_time.CopyFrom(stamp(self._too_late(action, record.preview, go.wait)))
 
         return self.move(record, event, note, edited)
 
-    def _too_late(self, record: ActionRecord, wait: timedelta) -> datetime:
-        """Return when it is too late to begin: never after it would be taken back, nor after what was previewed."""
+    def _too_late(self, action: action_pb2.Action, preview: bytes, wait: timedelta) -> datetime:
+        """Return when it is too late to begin: never after it would be taken back, nor after what people approved."""
         ends = [self.now + wait]
-        if record.action.HasField("revert_time"):
-            ends.append(when(record.action.revert_time))
-        if record.preview:
-            ends.append(when(preview_pb2.Preview.FromString(record.preview).expire_time))
+        if action.HasField("revert_time"):
+            ends.append(when(action.revert_time))
+        if preview:
+            ends.append(when(preview_pb2.Preview.FromString(preview).expire_time))
+        sealed = [vote.approval.body for vote in action.votes if vote.HasField("approval")]
+        ends += [when(approval_pb2.Approval.FromString(body).expire_time) for body in sealed]
         return min(ends)
 
     def draw(self, counter: str) -> int:

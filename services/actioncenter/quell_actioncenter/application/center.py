@@ -44,7 +44,7 @@ class Center:
         self._newcomers = Newcomers(self._desk, plans)
         self._tasks: list[asyncio.Task[None]] = []
         self.investigations = Investigations(self._desk)
-        self.actions = Actions(self._desk, plans)
+        self.actions = Actions(self._desk, plans, settings.deployment)
         self.controls = Controls(self._desk, self._seals)
         self.policies = Policies(self._desk)
 

@@ -87,6 +87,7 @@ class Claims:
             max_items=most,
             undo_of=action.undo_of,
             preview=record.preview,
+            approvals=[vote.approval for vote in action.votes if vote.HasField("approval")],
         )
 
 

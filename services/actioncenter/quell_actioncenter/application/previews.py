@@ -16,8 +16,7 @@ from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.plans import Plan, Plans
 from quell_actioncenter.application.undoing import check_undo
-from quell_actioncenter.domain import by_hand, guards
-from quell_actioncenter.domain.decision import Decision
+from quell_actioncenter.domain import by_hand, decision, guards
 from quell_actioncenter.domain.errors import ExecutorAwayError
 from quell_actioncenter.domain.lifecycle import Event, State
 from quell_actioncenter.domain.records import PLANNED, ActionRecord, ItemChunkRecord, chunk_name
@@ -133,7 +132,15 @@ class Previews:
         """Return what an action would need if this caller asked for it."""
         request = by_hand.Request(subject.remediation, actor.permissions, undo=bool(subject.undo_of))
         facts = knowledge.of_request(book.view, subject.remediation)
-        return _needed(by_hand.decide_request(self._desk.in_force.policy, request, facts))
+        policy = self._desk.in_force.policy
+        decided = by_hand.decide_request(policy, request, facts)
+        acting = decision.acting_kind(kind_of(subject.remediation), undo=request.undo)
+        return action_pb2.ApprovalNeed(
+            missing_votes=decided.votes,
+            permission=decided.permission,
+            reasons=decided.reasons,
+            sealed=bool(decision.sealed(policy, acting.name)),
+        )
 
     def keep(self, book: Book, record: ActionRecord, plan: Plan, preview: bytes, who: str) -> ActionRecord:
         """Keep what an approval binds, and the items that go with it, instead of what an older look found."""
@@ -173,10 +180,6 @@ def _still_pending(record: ActionRecord) -> None:
 
 def _chunks(items: Sequence[item_pb2.Item]) -> list[Sequence[item_pb2.Item]]:
     return [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
-
-
-def _needed(decided: Decision) -> action_pb2.ApprovalNeed:
-    return action_pb2.ApprovalNeed(missing_votes=decided.votes, permission=decided.permission, reasons=decided.reasons)
 
 
 def _response(preview: bytes, plan: Plan, need: action_pb2.ApprovalNeed) -> action_service_pb2.PreviewActionResponse:

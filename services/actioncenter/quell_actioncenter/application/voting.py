@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from quell.actioncenter.v1 import action_pb2, action_service_pb2
 from quell.remediation.v1 import failure_pb2
+from quell.warrant.v1 import seal_pb2
 
 from quell_actioncenter.application import births
 from quell_actioncenter.application.actor import Actor
 from quell_actioncenter.application.book import Book, Go, Note
 from quell_actioncenter.application.desk import Desk, Place
 from quell_actioncenter.domain import by_hand, guards
-from quell_actioncenter.domain.errors import ApprovalSealInvalidError, VoteIdTakenError
+from quell_actioncenter.domain.errors import VoteIdTakenError
 from quell_actioncenter.domain.guards import Ballot, Question
 from quell_actioncenter.domain.lifecycle import Event, State
 from quell_actioncenter.domain.records import ActionRecord, RequestRecord
+from quell_actioncenter.signing.own_seals import approved_digest
 from quell_actioncenter.store.tables import ACTIONS, REQUESTS
 from quell_runtime.errors import QuellError
 from quell_runtime.kinds import is_cluster
@@ -34,6 +36,7 @@ class Vote:
     actor: Actor
     etag: str = ""
     preview_digest: str = ""
+    approval: seal_pb2.Sealed | None = None
 
     @property
     def content(self) -> bytes:
@@ -45,14 +48,13 @@ class Vote:
 class Voting:
     """Approve, reject, and both for many."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Decide at this desk."""
+    def __init__(self, desk: Desk, deployment: str) -> None:
+        """Decide at this desk; approvals must be sealed for this deployment."""
         self._desk = desk
+        self._deployment = deployment
 
     async def approve(self, request: action_service_pb2.ApproveActionRequest, actor: Actor) -> action_pb2.Action:
         """Vote for an action."""
-        if request.WhichOneof("seen") == "approval":
-            raise ApprovalSealInvalidError("no key of yours is known here: approve by etag or preview digest")
         vote = Vote(
             action=request.name,
             vote_id=request.vote_id,
@@ -61,6 +63,7 @@ class Voting:
             actor=actor,
             etag=request.etag,
             preview_digest=request.preview_digest,
+            approval=request.approval if request.HasField("approval") else None,
         )
         return await self._vote(vote)
 
@@ -135,7 +138,10 @@ class Voting:
                 raise VoteIdTakenError("the id belongs to another vote: use a new one")
             return record
         question = self._question(record)
-        ballot = Ballot(vote.actor.name, vote.actor.permissions, vote.etag, vote.preview_digest)
+        seen = vote.preview_digest
+        if vote.approval is not None:
+            seen = approved_digest(vote.approval, vote.actor.name, vote.actor.keys, self._deployment, book.now)
+        ballot = Ballot(vote.actor.name, vote.actor.permissions, vote.etag, seen, sealed=vote.approval is not None)
         guards.check(guards.APPROVAL if vote.yes else guards.REJECTION, question, ballot)
         book.view.put(REQUESTS, RequestRecord(vote.vote_id, vote.action, vote.content))
         return self._yes(book, record, vote) if vote.yes else self._no(book, record, vote)
@@ -152,6 +158,7 @@ class Voting:
             voters=tuple(vote.actor for vote in record.action.votes),
             cluster=is_cluster(record.action.remediation) and not record.action.undo_of,
             preview_digest=hashlib.sha256(record.preview).hexdigest() if record.preview else "",
+            sealed=record.action.approval_need.sealed,
         )
 
     def _yes(self, book: Book, record: ActionRecord, vote: Vote) -> ActionRecord:
@@ -205,4 +212,5 @@ def _said(book: Book, vote: Vote) -> action_pb2.Vote:
         answer=action_pb2.ANSWER_APPROVE if vote.yes else action_pb2.ANSWER_REJECT,
         comment=vote.comment,
         time=stamp(book.now),
+        approval=vote.approval,
     )

@@ -84,6 +84,9 @@ def _decided(policy: Policy, request: Request, acting: Kind, protected: tuple[st
     if not request.proven:
         why = ("who asked for it has not proven to be that person", *protected)
         return Decision(Event.ASKED, RULE_UNPROVEN, permission, behind, why)
+    sealed = decision.sealed(policy, acting.name)
+    if sealed:
+        return Decision(Event.ASKED, RULE_PEOPLE, permission, behind, (*sealed, *protected))
     easy = acting.read_only or (acting.release and acting.name not in _ALWAYS_PEOPLE)
     if easy and grants(request.permissions, permission):
         return Decision(Event.LET, RULE_READS if acting.read_only else RULE_LETS_GO, permission)

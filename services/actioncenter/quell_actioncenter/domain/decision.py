@@ -50,6 +50,11 @@ def people(policy: Policy, kind: str, *, held: bool) -> int:
     return max(usual, policy.approvals.held) if held else usual
 
 
+def sealed(policy: Policy, kind: str) -> tuple[str, ...]:
+    """Return why people must seal their approvals of the kind: one reason, or none."""
+    return (f"{kind} needs approvals under people's own keys",) if kind in policy.approvals.sealed else ()
+
+
 def exclusion(policy: Policy, kind: str, touched: Things) -> str:
     """Return the name of the exclusion that forbids the kind on what it touches, or an empty string."""
     for one in policy.exclusions:

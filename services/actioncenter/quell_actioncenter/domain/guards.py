@@ -8,6 +8,7 @@ from quell_actioncenter.domain.errors import (
     ActionNotPendingError,
     ApprovalNotPermittedError,
     PreviewRequiredError,
+    SealRequiredError,
 )
 from quell_actioncenter.domain.lifecycle import UNDECIDED, State
 from quell_runtime.errors import NotPermittedError, QuellError
@@ -20,6 +21,7 @@ class Question:
 
     `voters` have said yes. `preview_digest` is that of its newest preview, or of the one that the first vote fixed;
     empty: nobody has looked. `requester_votes`: the policy is for a single operator, and the requester is proven.
+    `sealed`: votes for it must be sealed with own keys.
     """
 
     state: State
@@ -30,19 +32,21 @@ class Question:
     voters: tuple[str, ...] = ()
     cluster: bool = False
     preview_digest: str = ""
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
     """What one person says, having seen the etag or a preview (digest in hex); the other is empty.
 
-    `permissions` are patterns, as `quell_runtime.roles` writes them.
+    `permissions` are patterns, as `quell_runtime.roles` writes them. `sealed`: with an own key, whose seal holds.
     """
 
     person: str
     permissions: frozenset[str]
     etag: str = ""
     preview_digest: str = ""
+    sealed: bool = False
 
 
 Guard = Callable[[Question, Ballot], QuellError | None]
@@ -79,6 +83,13 @@ def first_vote(question: Question, ballot: Ballot) -> QuellError | None:
     return ApprovalNotPermittedError("this person has voted") if ballot.person in question.voters else None
 
 
+def under_own_key(question: Question, ballot: Ballot) -> QuellError | None:
+    """Refuse what is not sealed, where it must be."""
+    if not question.sealed or ballot.sealed:
+        return None
+    return SealRequiredError("it needs an approval of its preview, sealed with your own key: `quell keys make`")
+
+
 def looked_at(question: Question, ballot: Ballot) -> QuellError | None:
     """Refuse what was not looked at, if it is a cluster."""
     if not question.cluster or ballot.preview_digest:
@@ -94,7 +105,7 @@ def unchanged(question: Question, ballot: Ballot) -> QuellError | None:
     return None if seen == now else ActionChangedError("it is no longer what was seen: look again")
 
 
-APPROVAL: Sequence[Guard] = (pending, permitted, other_person, first_vote, looked_at, unchanged)
+APPROVAL: Sequence[Guard] = (pending, permitted, other_person, first_vote, under_own_key, looked_at, unchanged)
 REJECTION: Sequence[Guard] = (pending, may_reject, unchanged)
 
 

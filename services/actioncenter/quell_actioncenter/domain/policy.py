@@ -15,7 +15,7 @@ from quell_actioncenter.domain.decision import Decision
 from quell_actioncenter.domain.lifecycle import Event
 from quell_actioncenter.domain.policy_document import Group, Harmful, Policy, Rule, Things, Verdicts, Way
 from quell_actioncenter.domain.targets import Device, Facts, Resolved, Unresolved
-from quell_runtime.kinds import Kind, is_cluster, kinds
+from quell_runtime.kinds import Kind, is_cluster, kind_of, kinds
 
 _HARMFUL = {
     verdict_pb2.VERDICT_MALICIOUS: Harmful.MALICIOUS,
@@ -156,7 +156,7 @@ def _doubts(policy: Policy, remediation: remediation_pb2.Remediation, resolved_b
         doubts.append(f"its device was found by the host name {resolved_by}")
     if is_cluster(remediation):
         doubts.append("its messages must be looked at first")
-    return tuple(doubts)
+    return (*doubts, *decision.sealed(policy, kind_of(remediation).name))
 
 
 def _decided(policy: Policy, rule: Rule, touched: Things, asked: tuple[str, ...]) -> Decision:

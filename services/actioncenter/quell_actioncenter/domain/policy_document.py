@@ -122,11 +122,16 @@ class Rule:
 
 @dataclass(frozen=True, config=_STRICT)
 class Approvals:
-    """How many people must stand behind an action; who asked for it counts as one, and is never alone."""
+    """How many people must stand behind an action; who asked for it counts as one, and is never alone.
+
+    What is `sealed` needs votes that are sealed with people's own keys: it is never automatic, and who asked for it
+    does not count, having sealed nothing.
+    """
 
     default: Count = 1
     held: Count = 1
     kinds: Mapping[Kind, Count] = Field(default_factory=dict)
+    sealed: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True, config=_STRICT)
