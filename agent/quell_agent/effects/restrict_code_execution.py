@@ -1,0 +1,249 @@
+"""Let only trusted programs start: a guard answers the kernel; undo sends it away, and sets back what was set."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+from quell.remediation.v1 import device_pb2, failure_pb2, item_pb2, remediation_pb2, target_pb2
+
+from quell_agent import files
+from quell_agent.commands import ProgramLateError
+from quell_agent.execution import canary, memfd
+from quell_agent.execution.control import Control, Status
+from quell_agent.execution.policy import OPEN, Policy, Selector, is_roots_alone, own_code
+from quell_agent.execution.record import Before, Record
+from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
+from quell_runtime.seams import Point, nowhere
+
+log = structlog.get_logger()
+EXECUTION = "device.execution"
+MEMORY = "device.execution.memory"
+NOTES = (
+    "what runs already goes on, and may load what it has open",
+    "packages can't be installed: their scripts are nobody's intact files",
+)
+MESSAGES = {
+    "GUARD_DEAD": "the guardian is there, but no guard answers",
+    "NOT_WATCHED": "the kernel does not ask about every local file system",
+    "STRANGER_STARTS": "a program that nobody knows starts",
+    "TRUSTED_REFUSED": "a program of the system's packages does not start",
+    "STILL_REFUSED": "the guard is gone, and something else refuses programs that nobody knows",
+    "CANARY_FAILED": "the agent's folder forbids starting anything, so it can't be told",
+    "MEMORY_CHANGED": "vm.memfd_noexec was set by somebody else since",
+}
+LOOK_EVERY = 1.0
+LOOKS = 3
+"""A file system that was just mounted is watched within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the restriction works with.
+
+    `folder` is its own, in the agent's data; file systems at or below `root` are watched; `trusted` is a program that
+    packages brought and that ends at once; `packages` is dpkg's database; `dead` what is answered while no guard lives.
+    """
+
+    folder: Path
+    root: str = "/"
+    trusted: Path = Path("/usr/bin/true")
+    packages: str = "/var/lib/dpkg"
+    dead: str = OPEN
+    login: tuple[str, ...] | None = None
+    point: Point = nowhere
+
+
+class RestrictCodeExecution:
+    """The effect."""
+
+    def __init__(self, house: House) -> None:
+        """Work in a house."""
+        self._house = house
+        self._control = Control(house.folder, house.root)
+        self._record = Record(house.folder)
+
+    async def plan(self, order: device_pb2.RestrictCodeExecution, within: Sequence[item_pb2.Item] | None) -> Plan:  # noqa: ARG002 - it has one target
+        """Note what may start, and how it was before."""
+        policy = self._policy(order)
+        try:
+            started = await canary.stranger_starts(self._house.folder, self._house.trusted)
+        except (OSError, ProgramLateError):
+            raise RefusedError("CANARY_FAILED", MESSAGES["CANARY_FAILED"]) from None
+        items = [_planned(EXECUTION, Before(order, policy, started=started))]
+        if memfd.is_there():
+            items.append(_planned(MEMORY, Before(order, policy, memfd=memfd.read())))
+        return Plan(tuple(items), frozenset({EXECUTION}), notes=NOTES)
+
+    async def plan_revert(self, plan: Plan) -> Plan:
+        """Plan to let everything start again."""
+        return replace(plan, reverts=True, notes=())
+
+    async def apply(self, plan: Plan, progress: Progress) -> None:
+        """Restrict, or release."""
+        for number, item in enumerate(plan.items):
+            progress.report("releasing" if plan.reverts else "restricting", percent=100 * number // len(plan.items))
+            await _whole(self._put_back(item) if plan.reverts else self._make(item, plan.action))
+
+    async def _make(self, item: PlannedItem, action: str) -> None:
+        before = Before.load(item.before)
+        self._record.put(item.key, action, item.before)
+        self._house.point("execution.recorded")
+        if item.key == MEMORY:
+            memfd.write(memfd.NEVER)
+        else:
+            await self._control.restrict(before.policy)
+        self._house.point("execution.restricted")
+
+    async def _put_back(self, item: PlannedItem) -> None:
+        before = Before.load(item.before)
+        if item.key == EXECUTION:
+            await self._control.release()
+        elif before.memfd is not None and memfd.read() == memfd.NEVER:
+            memfd.write(before.memfd)
+        self._house.point("execution.released")
+        self._record.drop(item.key)
+        self._house.point("execution.forgotten")
+
+    async def probe(self, plan: Plan) -> Sequence[Finding]:
+        """Ask the guardian and the kernel, and try to start something."""
+        return [await self._look(item, reverts=plan.reverts) for item in plan.items]
+
+    async def _look(self, item: PlannedItem, *, reverts: bool) -> Finding:
+        before = Before.load(item.before)
+        if before.memfd is not None:
+            return _memory_back(before.memfd) if reverts else _memory(before.memfd)
+        try:
+            return await (self._execution_back(before) if reverts else self._execution(before))
+        except (OSError, ProgramLateError):
+            return _failed("CANARY_FAILED")
+
+    async def _execution(self, before: Before) -> Finding:
+        status = await self._control.status()
+        if status is None or (status.policy and status.policy != before.policy.digest):
+            return Finding(item_pb2.ITEM_STATE_PLANNED)
+        if not status.policy:
+            return _failed("GUARD_DEAD")
+        if await self._leaves_out(status):
+            return _failed("NOT_WATCHED")
+        if await canary.stranger_starts(self._house.folder, self._house.trusted):
+            return _failed("STRANGER_STARTS")
+        if not await canary.starts(self._house.trusted):
+            return _failed("TRUSTED_REFUSED")
+        return Finding(item_pb2.ITEM_STATE_DONE)
+
+    async def _leaves_out(self, status: Status) -> bool:
+        for _ in range(LOOKS):
+            if not self._control.not_watched(status):
+                return False
+            await asyncio.sleep(LOOK_EVERY)
+        return True
+
+    async def _execution_back(self, before: Before) -> Finding:
+        if not self._control.is_gone():
+            return Finding(item_pb2.ITEM_STATE_PLANNED)
+        if before.started and not await canary.stranger_starts(self._house.folder, self._house.trusted):
+            return _failed("STILL_REFUSED")
+        return Finding(item_pb2.ITEM_STATE_DONE)
+
+    async def moved(self, plan: Plan) -> None:
+        """Wait until guardian, guard, a watch, or the kernel's setting is another than now."""
+        wanted = Before.load(plan.items[0].before).policy.digest
+        sets_memory = any(item.key == MEMORY for item in plan.items)
+        first: Status | None = None
+        while True:
+            status = await self._control.status()
+            if status is None or status.policy != wanted or self._control.not_watched(status):
+                return
+            if first is not None and status.guard != first.guard:
+                return
+            if sets_memory and memfd.read() != memfd.NEVER:
+                return
+            first = status
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def marks(self) -> Sequence[Mark]:
+        """Read the record."""
+        try:
+            noted = self._record.read()
+            return [_mark(key, action, before) for key, (action, before) in noted.items()]
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("record_unreadable", error=type(error).__name__)
+            return []
+
+    def _policy(self, order: device_pb2.RestrictCodeExecution) -> Policy:
+        """Return what an order lets start.
+
+        Raises:
+            RefusedError: Somebody other than root could change what it trusts.
+
+        """
+        folders = tuple(sorted({files.meant(folder).rstrip("/") for folder in order.allowed_folders}))
+        allowed = tuple(sorted({_selector(each) for each in order.allowed}, key=repr))
+        for folder in folders:
+            if not Path(folder).is_dir() or not is_roots_alone(folder):
+                raise RefusedError(
+                    "FOLDER_NOT_SAFE", "an allowed folder must be root's, and nobody else may write to it"
+                )
+        for each in allowed:
+            if not each.sha256 and not each.sha1 and not is_roots_alone(each.path):
+                raise RefusedError("PATH_NOT_SAFE", "a file that is allowed by path alone must be root's alone")
+        own = own_code()
+        if not all(map(is_roots_alone, own)):
+            raise RefusedError("AGENT_NOT_SAFE", "others than root could change the agent's own code")
+        policy = Policy(allowed, folders, own, packages=self._house.packages, dead=self._house.dead)
+        return policy if self._house.login is None else replace(policy, login=self._house.login)
+
+
+async def _whole(change: Coroutine[Any, Any, None]) -> None:
+    """Make a change to its end, and only then let a cancellation through."""
+    making = asyncio.ensure_future(change)
+    try:
+        await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.gather(making, return_exceptions=True)
+        raise
+
+
+def _planned(key: str, before: Before) -> PlannedItem:
+    aspect = key.removeprefix("device.")
+    return PlannedItem(key, item_pb2.Item(device=item_pb2.DeviceItem(aspect=aspect)), before.dump())
+
+
+def _selector(selector: target_pb2.FileSelector) -> Selector:
+    path = files.meant(selector.path) if selector.path else ""
+    return Selector(selector.sha256, selector.sha1, path)
+
+
+def _mark(key: str, action: str, before: bytes) -> Mark:
+    order = Before.load(before).order
+    return Mark(
+        action,
+        remediation_pb2.Remediation(restrict_code_execution=order),
+        _planned(key, Before.load(before)),
+    )
+
+
+def _memory(before: int) -> Finding:
+    now = memfd.read()
+    if now == memfd.NEVER:
+        return Finding(item_pb2.ITEM_STATE_DONE)
+    return Finding(item_pb2.ITEM_STATE_PLANNED) if now == before else _failed("MEMORY_CHANGED")
+
+
+def _memory_back(before: int) -> Finding:
+    now = memfd.read()
+    if now == before:
+        return Finding(item_pb2.ITEM_STATE_DONE)
+    if now == memfd.NEVER:
+        return Finding(item_pb2.ITEM_STATE_PLANNED)
+    failure = failure_pb2.Failure(
+        reason="MEMORY_CHANGED", message=f"vm.memfd_noexec is {now}; it was {before}, and we set {memfd.NEVER}"
+    )
+    return Finding(item_pb2.ITEM_STATE_CONFLICT, failure)
+
+
+def _failed(reason: str) -> Finding:
+    return Finding(item_pb2.ITEM_STATE_FAILED, failure_pb2.Failure(reason=reason, message=MESSAGES[reason]))
