@@ -22,7 +22,7 @@ from pathlib import Path
 LIBC = ctypes.CDLL(None, use_errno=True)
 SYS_OPENAT2 = 437  # the same number on every architecture
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 0x02, 0x04
-RENAME_NOREPLACE = 1
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 APPEND, IMMUTABLE = 0x20, 0x10
 KEPT_FLAGS = APPEND | IMMUTABLE | 0x40 | 0x80  # and those against dump and access times
@@ -112,10 +112,27 @@ def content_of(descriptor: int) -> Content:
     return Content(sha256.hexdigest(), sha1.hexdigest())
 
 
+def bytes_of(descriptor: int, most: int = 16 << 20) -> bytes:
+    """Read a small file; of a larger one, its beginning and a byte more."""
+    blocks, offset = [], 0
+    while offset <= most and (block := os.pread(descriptor, min(CHUNK, most + 1 - offset), offset)):
+        blocks.append(block)
+        offset += len(block)
+    return b"".join(blocks)
+
+
 def move(source: int, name: str, target: int, new_name: str) -> None:
     """Rename between two folders of one mount; what is there already is never replaced."""
-    names = (source, os.fsencode(name), target, os.fsencode(new_name))
-    if LIBC.renameat2(*names, RENAME_NOREPLACE) != 0:
+    _rename(source, name, target, new_name, RENAME_NOREPLACE)
+
+
+def exchange(left: int, name: str, right: int, other: str) -> None:
+    """Let two names of one mount change places, in one step."""
+    _rename(left, name, right, other, RENAME_EXCHANGE)
+
+
+def _rename(source: int, name: str, target: int, new_name: str, how: int) -> None:
+    if LIBC.renameat2(source, os.fsencode(name), target, os.fsencode(new_name), how) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), new_name)
 

@@ -6,6 +6,8 @@ from quell_agent import scan
 from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
+from quell_agent.persistence.find import Persistence
+from quell_agent.persistence.places import Places
 from quell_agent.processes import Processes
 from quell_agent.protected import Protected
 from quell_agent.scan import Rules
@@ -30,7 +32,8 @@ def offers(settings: AgentSettings, means: Means) -> Offers:
     protected = Protected(settings.data)
     processes = Processes(protected.runs_the_machine)
     vaults = Vaults(settings.data, means.keys)
-    machine = Machine(vaults, processes, Search(vaults, processes, protected), means.point)
+    persistence = Persistence(vaults, Places(), protected)
+    machine = Machine(vaults, processes, Search(vaults, processes, protected), persistence, means.point)
     found: Offers = {
         "stop_and_quarantine": StopAndQuarantine(machine),
         "release_from_quarantine": ReleaseFromQuarantine(),

@@ -7,7 +7,7 @@ import select
 import signal
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Processes:
         """Find every process of a wanted content. `gone` are paths of scripts that were taken away from under it."""
         found = []
         for pid in psutil.pids():
-            if pid not in {1, os.getpid()}:
+            if pid not in {1, os.getpid()} and not _is_ours(pid):
                 # It may end at any moment, or belong to somebody else.
                 with contextlib.suppress(OSError, ValueError):
                     found += list(self._look(pid, wanted, gone))[:1]
@@ -86,13 +86,22 @@ class Processes:
             if clean == 2:  # noqa: PLR2004 - twice clean
                 return True
             with contextlib.ExitStack() as stack:
-                held = [handle for running in found if (handle := _handle(running, stack)) is not None]
-                for sent in (signal.SIGSTOP, signal.SIGKILL):
-                    for handle in held:
-                        with contextlib.suppress(ProcessLookupError, PermissionError):
-                            signal.pidfd_send_signal(handle, sent)
+                held = _handles(found, stack)
+                _send(held, signal.SIGSTOP, signal.SIGKILL)
                 _wait(held)
         return False
+
+    def freeze(self, wanted: Wanted) -> None:
+        """Freeze those that may be stopped, so that they can't put back what is taken away from them."""
+        self._signal(wanted, signal.SIGSTOP)
+
+    def thaw(self, wanted: Wanted) -> None:
+        """Let those go on that were frozen and not stopped."""
+        self._signal(wanted, signal.SIGCONT)
+
+    def _signal(self, wanted: Wanted, sent: signal.Signals) -> None:
+        with contextlib.ExitStack() as stack:
+            _send(_handles(self.stoppable(wanted), stack), sent)
 
     def _look(self, pid: int, wanted: Wanted, gone: Collection[str]) -> Iterator[Running]:
         place, start = f"/proc/{pid}", start_of(pid)
@@ -167,6 +176,29 @@ def _libraries(place: str) -> Iterator[str]:
                 exact = f"{place}/map_files/{span}"
                 # Without the right to look there, the path must do, if it is still that file.
                 yield exact if os.access(exact, os.R_OK) else path[0]
+
+
+def _is_ours(pid: int) -> bool:
+    """Tell whether it is another process of this agent: by whose child it is, and by the module that it runs."""
+    try:
+        parent = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        if parent != os.getpid() and pid != os.getppid():
+            return False
+        return any(word.startswith(b"quell_agent.") for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
+    except OSError:
+        return False
+
+
+def _handles(found: Iterable[Running], stack: contextlib.ExitStack) -> list[int]:
+    return [handle for running in found if (handle := _handle(running, stack)) is not None]
+
+
+def _send(handles: Iterable[int], *signals: signal.Signals) -> None:
+    """Send each of the signals to all, before the next."""
+    for sent in signals:
+        for handle in handles:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(handle, sent)
 
 
 def _handle(running: Running, stack: contextlib.ExitStack) -> int | None:

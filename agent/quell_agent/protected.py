@@ -47,6 +47,13 @@ class Protected:
             return True
         return _is_intact_package_file(path)
 
+    def packaged(self, path: str) -> bool:
+        """Tell whether a package of the system brought this path, changed since or not."""
+        names = {path, path.removeprefix("/usr"), f"/usr{path}"}
+        needles = [f"{name}\n".encode("utf-8", "surrogateescape") for name in names]
+        contents = (listing.read_bytes() for listing in PACKAGES.glob("*.list"))
+        return any(b"\n" + needle in content for content in contents for needle in needles)
+
     @cached_property
     def _files(self) -> frozenset[tuple[int, int]]:
         """Programs that must run, and everything that we run on: interpreter, C library, loader."""

@@ -6,6 +6,7 @@ A file in the vault is some of these, named by its record:
     RECORD.sealed    the file under lock; whole, or not there
     RECORD.out       the file again, with everything it had, not yet back at its names
     RECORD.N.back    a mark: name N was given back
+    RECORD.note, RECORD.start    what would start a file again: see persistence/swap.py
     *.part           being written; counts for nothing
 
 Every step leaves the file whole in at least one of its places, and can be done again.
@@ -74,6 +75,11 @@ class Room:
             os.fsync(out.fileno())
         files.move(self.descriptor, part, self.descriptor, name)
         self.sync()
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a small file here."""
+        with files.opened_file(self.descriptor, name) as file:
+            return files.bytes_of(file)
 
     @contextmanager
     def sealed(self, record: str) -> Iterator[VaultFile]:
@@ -167,10 +173,10 @@ class Vaults:
             yield room
 
     @contextmanager
-    def holding(self, before: Before) -> Iterator[Room | None]:
+    def holding(self, record: str) -> Iterator[Room | None]:
         """Open the vault that holds anything of a record, or None."""
         for room in self.rooms():
-            if any(name.startswith(f"{before.record}.") for name in files.names_in(room.descriptor)):
+            if any(name.startswith(f"{record}.") for name in files.names_in(room.descriptor)):
                 yield room
                 return
         yield None

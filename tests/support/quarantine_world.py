@@ -15,6 +15,8 @@ from quell.remediation.v1 import device_pb2, item_pb2, target_pb2
 
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
 from quell_agent.files import Content
+from quell_agent.persistence.find import Persistence
+from quell_agent.persistence.places import Places
 from quell_agent.processes import Processes
 from quell_agent.protected import Protected
 from quell_agent.search import Search
@@ -55,11 +57,17 @@ class World:
         self.protected = Protected(self.data)
         self.processes = Processes(self.protected.runs_the_machine)
 
+    @property
+    def root(self) -> Path:
+        """The root folder of the places that start programs: the machine's own stay out of it."""
+        return self.box.parent / "root"
+
     def effect(self, point: Point = nowhere) -> StopAndQuarantine:
         """Return the effect as a process that was just started has it."""
         vaults = Vaults(self.data, VaultKeys(IDENTITY, RECOVERY.public_key().public_bytes_raw))
         search = Search(vaults, self.processes, self.protected)
-        return StopAndQuarantine(Machine(vaults, self.processes, search, point))
+        persistence = Persistence(vaults, Places(str(self.root)), self.protected)
+        return StopAndQuarantine(Machine(vaults, self.processes, search, persistence, point))
 
     def program(self, name: str, *, like: Path | None = None) -> Path:
         """Make a program that only sleeps, of a content that no other file has, or that another one has."""

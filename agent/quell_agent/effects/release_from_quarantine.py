@@ -13,7 +13,8 @@ class ReleaseFromQuarantine:
         return frozenset({f"device.content:{order.sha256}" if order.WhichOneof("item") == "sha256" else order.action})
 
     def chooses(self, order: device_pb2.ReleaseFromQuarantine, owned: Owned) -> bool:
-        """Tell whether the action took it, or it has the content."""
+        """Tell whether the action took it, or it has the content, or would start that."""
         if order.WhichOneof("item") == "sha256":
-            return owned.item.file.sha256 == order.sha256
+            file = owned.item.start.file if owned.item.HasField("start") else owned.item.file
+            return file.sha256 == order.sha256
         return owned.action == order.action

@@ -1,7 +1,6 @@
-"""Stop every process of a file, and put the file under lock; undo puts it back exactly, or changes nothing.
+"""Stop every process of a file, put the file under lock, and disarm what would start it again.
 
-What would start the file again (units, timers, cron lines, preloads) is left as it is in this version, whatever
-`keep_persistence` says; a preview tells so.
+Undo puts all of it back exactly, or changes nothing.
 """
 
 import asyncio
@@ -9,33 +8,20 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from quell.remediation.v1 import device_pb2, failure_pb2, item_pb2
+from quell.remediation.v1 import device_pb2, item_pb2
 
-from quell_agent import files
+from quell_agent import files, quarantine_probe
 from quell_agent.before import Before
+from quell_agent.persistence import probe, units
+from quell_agent.persistence.find import Persistence
+from quell_agent.persistence.start import Start
+from quell_agent.persistence.swap import disarm, rearm
 from quell_agent.processes import Processes, Wanted
 from quell_agent.search import Search, named, names_that_mean
-from quell_agent.steps import Sight, finish, give_back, lock, logged, look, move_in, obstacle
-from quell_agent.vault import Room, Vaults, back, raw
-from quell_agent.vault_file import VaultDamagedError
+from quell_agent.steps import finish, give_back, lock, logged, look, move_in
+from quell_agent.vault import Room, Vaults
 from quell_executor.effect import Finding, Plan, PlannedItem, Progress
 from quell_runtime.seams import Point, nowhere
-
-PERSISTENCE_NOTE = "what would start it again (units, timers, cron lines, preloads) is left as it is"
-MESSAGES = {
-    "PROTECTED": "the machine or the agent needs this file: it is never taken",
-    "NOT_PERMITTED": "the agent does not run as root, and the file is not its own",
-    "NOT_REACHABLE": "it runs in another root folder, where the agent does not reach its file",
-    "STILL_RUNS": "a process of this content still runs",
-    "OTHER_NAMES": "the file has more names than were found; under those it can still be reached",
-    "CAME_BACK": "the content lies at this path again, as another file",
-    "HALF_MOVED": "the file is in the vault, but not yet under lock",
-    "HALF_BACK": "the file is at its path again, but still in the vault too",
-    "VAULT_DAMAGED": "what lies in the vault does not open, or is another content",
-    "VAULT_LOST": "the vault does not hold it",
-    "PATH_TAKEN": "something else lies at its path now",
-    "FOLDER_CHANGED": "its folder is gone, or is another one now",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +31,7 @@ class Machine:
     vaults: Vaults
     processes: Processes
     search: Search
+    persistence: Persistence
     point: Point = nowhere
 
 
@@ -56,135 +43,173 @@ class StopAndQuarantine:
         self._machine = machine
 
     async def plan(self, order: device_pb2.StopAndQuarantine, within: Sequence[item_pb2.Item] | None) -> Plan:
-        """Find the files, and note all that is needed to put them back."""
+        """Find the files, and what would start them again, and note all that is needed to put them back."""
         found = await asyncio.to_thread(self._machine.search.find, order)
-        wanted = None if within is None else {(item.file.path, item.file.sha256) for item in within}
-        items = tuple(
-            item
-            for item in map(_planned, found)
-            if wanted is None or (item.item.file.path, item.item.file.sha256) in wanted
+        starts = await asyncio.to_thread(self._machine.persistence.find, found)
+        notes = () if not (starts and order.keep_persistence) else (f"{len(starts)} places that would start it stay",)
+        items = [*map(_planned, found), *([] if order.keep_persistence else map(_planned_start, starts))]
+        wanted = None if within is None else set(map(_thing, within))
+        return Plan(
+            tuple(item for item in items if wanted is None or _thing(item.item) in wanted), named(order), notes=notes
         )
-        return Plan(items, named(order), notes=() if order.keep_persistence else (PERSISTENCE_NOTE,))
 
     async def plan_revert(self, plan: Plan) -> Plan:
-        """Plan to give the same files back."""
+        """Plan to put the same back."""
         return replace(plan, reverts=True, notes=())
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take the files, or give them back."""
-        work = self._give_back if plan.reverts else self._take
-        stopping = threading.Event()
-        running = asyncio.ensure_future(asyncio.to_thread(work, plan, progress, stopping))
+        way = [self._give_back, self._rearm] if plan.reverts else [self._disarm, self._take]
+        work = _Work(plan, progress, threading.Event())
+        running = asyncio.ensure_future(self._go(way, work))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
-            # A thread can't be cut off: it ends what it is at, and begins no other file.
-            stopping.set()
+            # A thread can't be cut off: it ends what it is at, and begins nothing else.
+            work.stopping.set()
             await asyncio.gather(running, return_exceptions=True)
             raise
 
+    async def _go(self, way: "Sequence[Callable[[_Work], None]]", work: "_Work") -> None:
+        for step in way:
+            await asyncio.to_thread(step, work)
+            if step in {self._disarm, self._rearm} and work.starts and self._machine.persistence.managed:
+                await units.reload(work.starts, stop=not work.plan.reverts)
+
     async def probe(self, plan: Plan) -> Sequence[Finding]:
-        """Look at paths, processes and vault."""
+        """Look at paths, processes, places and vault."""
         return await asyncio.to_thread(self._probe_revert if plan.reverts else self._probe, plan)
 
-    def _take(self, plan: Plan, progress: Progress, stopping: threading.Event) -> None:
-        wanted = [before for before in map(_before, plan.items) if not before.refused]
-        groups = _groups(before for before in wanted if before.inode is not None)
+    def _disarm(self, work: "_Work") -> None:
+        """Freeze first: what is taken away from under a process that runs, it could put back."""
+        if work.wanted:
+            self._machine.processes.freeze(_running(work.wanted)[0])
+            self._machine.point("quarantine.frozen")
+        for start in work.starts:
+            if work.stopping.is_set():
+                return
+            if not start.refused:
+                with logged("disarm_failed"), self._machine.vaults.beside(start.parent) as room:
+                    disarm(room, start, work.plan.action, self._machine.point)
+
+    def _take(self, work: "_Work") -> None:
+        if not work.wanted:
+            return
+        groups = _groups(before for before in work.wanted if before.inode is not None)
         begun = []
         for number, group in enumerate(groups):
-            if stopping.is_set():
+            if work.stopping.is_set():
                 break
-            progress.report("taking files", percent=50 * number // len(groups))
+            work.progress.report("taking files", percent=50 * number // len(groups))
             begun.append(group)
             self._beside(group, move_in)
         self._machine.point("quarantine.moved")
-        progress.report("stopping processes", percent=50)
-        self._machine.processes.stop(*_running(wanted))
+        work.progress.report("stopping processes", percent=50)
+        self._machine.processes.stop(*_running(work.wanted))
         self._machine.point("quarantine.stopped")
         for number, group in enumerate(begun):
-            progress.report("putting files under lock", percent=60 + 40 * number // len(begun))
-            self._beside(group, lambda room, group: lock(room, group, plan.action, self._machine.point))
+            work.progress.report("putting files under lock", percent=60 + 40 * number // len(begun))
+            self._beside(group, lambda room, group: lock(room, group, work.plan.action, self._machine.point))
 
-    def _give_back(self, plan: Plan, progress: Progress, stopping: threading.Event) -> None:
-        groups = _groups(before for before in map(_before, plan.items) if before.inode is not None)
+    def _give_back(self, work: "_Work") -> None:
+        groups = _groups(before for before in work.befores if before.inode is not None)
         for number, group in enumerate(groups):
-            if stopping.is_set():
+            if work.stopping.is_set():
                 return
-            progress.report("giving files back", percent=100 * number // len(groups))
-            with self._machine.vaults.holding(group[0]) as room, logged("give_back_failed"):
+            work.progress.report("giving files back", percent=100 * number // len(groups))
+            with self._machine.vaults.holding(group[0].record) as room, logged("give_back_failed"):
                 if room is not None:
                     give_back(room, group, self._machine.point)
+        if work.wanted:
+            # Taken back before they were stopped, they go on.
+            self._machine.processes.thaw(_running(work.wanted)[0])
         sights = [(before, look(before)) for group in groups for before in group]
         finish([before for before, sight in sights if sight.restored or sight.file])
+
+    def _rearm(self, work: "_Work") -> None:
+        for start in work.starts:
+            if work.stopping.is_set():
+                return
+            with self._machine.vaults.holding(start.record) as room, logged("rearm_failed"):
+                if room is not None:
+                    rearm(room, start, self._machine.point)
 
     def _beside(self, group: Sequence[Before], work: Callable[[Room, Sequence[Before]], None]) -> None:
         with logged("quarantine_failed"), self._machine.vaults.beside(group[0].parent) as room:
             work(room, group)
 
     def _probe(self, plan: Plan) -> list[Finding]:
-        befores = [_before(item) for item in plan.items]
-        running = self._machine.processes.stoppable(*_running(before for before in befores if not before.refused))
+        wanted = [before for before in _befores(plan) if not before.refused]
+        running = self._machine.processes.stoppable(*_running(wanted)) if wanted else []
         alive = {each.content.sha256 for each in running} | {each.path for each in running if not each.content.sha256}
-        return [self._found(before, runs=bool({before.content.sha256, before.path} & alive)) for before in befores]
 
-    def _found(self, before: Before, *, runs: bool) -> Finding:
-        if before.refused:
-            return _finding(item_pb2.ITEM_STATE_REFUSED, before.refused)
-        if before.inode is None:
-            return _finding(item_pb2.ITEM_STATE_PLANNED if runs else item_pb2.ITEM_STATE_DONE)
-        sight = look(before)
-        if not sight.content:
-            return self._held(before, runs=runs)
-        with self._machine.vaults.holding(before) as room:
-            # The number of a file that was taken may be given to the next.
-            taken = room is not None and _is_locked(room, before)
-        if sight.file and not taken:
-            return _finding(item_pb2.ITEM_STATE_PLANNED)
-        return _finding(item_pb2.ITEM_STATE_FAILED, "CAME_BACK")
+        def found(thing: Before | Start) -> Finding:
+            if isinstance(thing, Start):
+                return probe.found(self._machine.vaults, thing)
+            runs = bool({thing.content.sha256, thing.path} & alive)
+            return quarantine_probe.found(self._machine.vaults, thing, runs=runs)
 
-    def _held(self, before: Before, *, runs: bool) -> Finding:
-        """Say how a file is that no longer lies at its path."""
-        with self._machine.vaults.holding(before) as room:
-            if room is None or not (room.has(raw(before)) or _is_locked(room, before)):
-                return _finding(item_pb2.ITEM_STATE_MISSING)
-            if not _is_locked(room, before):
-                return _finding(item_pb2.ITEM_STATE_FAILED, "HALF_MOVED")
-            if not _opens(room, before):
-                return _finding(item_pb2.ITEM_STATE_FAILED, "VAULT_DAMAGED")
-        if runs:
-            return _finding(item_pb2.ITEM_STATE_FAILED, "STILL_RUNS")
-        if before.inode is not None and before.inode.links > len(before.names):
-            return _finding(item_pb2.ITEM_STATE_FAILED, "OTHER_NAMES")
-        return _finding(item_pb2.ITEM_STATE_DONE)
+        return [found(_loaded(item)) for item in plan.items]
 
     def _probe_revert(self, plan: Plan) -> list[Finding]:
-        return [self._found_back(_before(item)) for item in plan.items]
+        def found(thing: Before | Start) -> Finding:
+            look_at = probe.found_back if isinstance(thing, Start) else quarantine_probe.found_back
+            return look_at(self._machine.vaults, thing)  # type: ignore[arg-type]
 
-    def _found_back(self, before: Before) -> Finding:
-        if before.inode is None:
-            return _finding(item_pb2.ITEM_STATE_MISSING)
-        sight = look(before)
-        with self._machine.vaults.holding(before) as room:
-            if sight.restored and _is_still_held(room, before, sight):
-                return _finding(item_pb2.ITEM_STATE_FAILED, "HALF_BACK")
-            if sight.restored:
-                return _finding(item_pb2.ITEM_STATE_DONE)
-            if _is_half_back(room, before, sight):
-                return _finding(item_pb2.ITEM_STATE_PLANNED)
-            if reason := obstacle(before):
-                return _finding(item_pb2.ITEM_STATE_CONFLICT, reason)
-            reason = _lack(room, before)
-        return _finding(item_pb2.ITEM_STATE_FAILED if reason else item_pb2.ITEM_STATE_PLANNED, reason)
+        return [found(_loaded(item)) for item in plan.items]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A plan under way. `stopping` is set when nothing else is to be begun."""
+
+    plan: Plan
+    progress: Progress
+    stopping: threading.Event
+
+    @property
+    def befores(self) -> list[Before]:
+        return _befores(self.plan)
+
+    @property
+    def wanted(self) -> list[Before]:
+        return [before for before in self.befores if not before.refused]
+
+    @property
+    def starts(self) -> list[Start]:
+        return [thing for thing in map(_loaded, self.plan.items) if isinstance(thing, Start)]
 
 
 def _planned(before: Before) -> PlannedItem:
+    return PlannedItem(before.key, item_pb2.Item(file=_file(before)), before.dump(), names_that_mean(before))
+
+
+def _planned_start(start: Start) -> PlannedItem:
+    befores = [Before(path, start.content, start.record) for path in start.named]
+    file = item_pb2.FileItem(path=files.shown(start.named[0]), sha256=start.content.sha256)
+    item = item_pb2.StartItem(path=files.shown(start.path), entry=start.entry, file=file)
+    names = frozenset({start.lock}).union(*map(names_that_mean, befores))
+    return PlannedItem(start.key, item_pb2.Item(start=item), start.dump(), names)
+
+
+def _file(before: Before) -> item_pb2.FileItem:
     size = before.inode.size if before.inode is not None else 0
-    item = item_pb2.FileItem(path=files.shown(before.path), sha256=before.content.sha256, size_bytes=size)
-    return PlannedItem(before.key, item_pb2.Item(file=item), before.dump(), names_that_mean(before))
+    return item_pb2.FileItem(path=files.shown(before.path), sha256=before.content.sha256, size_bytes=size)
 
 
-def _before(item: PlannedItem) -> Before:
-    return Before.load(item.before)
+def _thing(item: item_pb2.Item) -> tuple[str, str, str]:
+    """Return what tells an item from others."""
+    if item.HasField("start"):
+        return "start", item.start.path, item.start.file.sha256
+    return "file", item.file.path, item.file.sha256
+
+
+def _loaded(item: PlannedItem) -> Before | Start:
+    return Start.load(item.before) if item.item.HasField("start") else Before.load(item.before)
+
+
+def _befores(plan: Plan) -> list[Before]:
+    return [thing for thing in map(_loaded, plan.items) if isinstance(thing, Before)]
 
 
 def _running(befores: Iterable[Before]) -> tuple[Wanted, frozenset[str]]:
@@ -201,46 +226,3 @@ def _groups(befores: Iterable[Before]) -> list[list[Before]]:
     for before in befores:
         groups.setdefault(before.record, []).append(before)
     return list(groups.values())
-
-
-def _finding(state: item_pb2.ItemState.ValueType, reason: str = "") -> Finding:
-    return Finding(state, failure_pb2.Failure(reason=reason, message=MESSAGES[reason]) if reason else None)
-
-
-def _is_locked(room: Room, before: Before) -> bool:
-    return room.has(f"{before.record}.sealed") and not room.has(back(before))
-
-
-def _opens(room: Room, before: Before) -> bool:
-    """Tell whether the vault can give back the very content."""
-    try:
-        with room.sealed(before.record) as sealed:
-            return sealed.digest() == before.content.sha256
-    except VaultDamagedError:
-        return False
-
-
-def _lack(room: Room | None, before: Before) -> str:
-    """Return why the vault can't give a file back, as a reason; empty: it can."""
-    if room is None or not (room.has(raw(before)) or _is_locked(room, before)):
-        return "VAULT_LOST"
-    return "" if room.has(raw(before)) or _opens(room, before) else "VAULT_DAMAGED"
-
-
-def _is_half_back(room: Room | None, before: Before, sight: Sight) -> bool:
-    """Tell whether the file at the path is ours, on its way back: only what is set last is missing."""
-    if not sight.unflagged:
-        return False
-    return sight.file or (
-        room is not None and (room.has(back(before)) or room.identity(f"{before.record}.out") == sight.identity)
-    )
-
-
-def _is_still_held(room: Room | None, before: Before, sight: Sight) -> bool:
-    """Tell whether a file that is back is in the vault too: as the same file, or under lock with all its names back."""
-    if room is None:
-        return False
-    names = range(len(before.names))
-    if sight.identity in map(room.identity, (f"{before.record}.out", raw(before))):
-        return True
-    return room.has(f"{before.record}.sealed") and all(room.has(f"{before.record}.{name}.back") for name in names)

@@ -10,13 +10,17 @@ from quell_executor.contract import EffectContract
 
 
 class Copies:
-    """A content in two copies, one with a second name."""
+    """A content in two copies, one with a second name, which a table and a unit start."""
 
     def __init__(self, world: World) -> None:
         """Make them."""
         first = world.program("a/first")
         second = world.program("b/second", like=first)
         (world.box / "b/also").hardlink_to(second)
+        self._table, self._unit = world.root / "etc/cron.d/table", world.root / "etc/systemd/system/x.service"
+        for path, text in ((self._table, "* * * * * root {}\n"), (self._unit, "[Service]\nExecStart={}\n")):
+            path.parent.mkdir(parents=True)
+            path.write_text(text.format(first))
         self._world = world
         self._paths = (first, second, world.box / "b/also")
         file = target_pb2.FileSelector(sha256=digests(first).sha256)
@@ -35,7 +39,8 @@ class Copies:
     async def look(self) -> object:
         """Return everything about the files, and whatever else lies in their folders."""
         others = sorted(path for path in self._world.box.rglob("*") if path not in self._paths)
-        return others, [facts(path) if path.exists() else None for path in self._paths]
+        started = [path.readlink() if path.is_symlink() else facts(path) for path in (self._table, self._unit)]
+        return others, started, [facts(path) if path.exists() else None for path in self._paths]
 
     async def disturb(self) -> None:
         """Take a path."""

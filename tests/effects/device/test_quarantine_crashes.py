@@ -1,4 +1,7 @@
-"""Killed between any two steps, a file is whole at its place or whole in the vault, and the way can be finished."""
+"""Killed between any two steps, a file is whole at its place or whole in the vault, and the way can be finished.
+
+The same holds for what would start it: a table of cron and a unit.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,14 +31,15 @@ class Killer:
             raise Killed(point)
 
 
-async def _killed(world: World, plan: Plan, at: int) -> bool:
+async def _killed(world: World, plan: Plan, at: int) -> str:
+    """Return the point at which it was killed; empty: it came to its end before."""
     killer = Killer(at)
     try:
         await world.effect(killer).apply(plan, Said())
     except Killed:
-        return True
+        return killer.passed[-1]
     assert len(killer.passed) < at
-    return False
+    return ""
 
 
 @pytest.fixture
@@ -44,49 +48,65 @@ def twice(world: World) -> tuple[World, Callable[[], list[dict[str, object]]]]:
     first = world.program("a/first")
     second = world.program("b/second", like=first)
     (world.box / "b/also").hardlink_to(second)
-    paths = (first, second, world.box / "b/also")
-    return world, lambda: [facts(path) for path in paths]
+    table, unit = world.root / "etc/cron.d/table", world.root / "etc/systemd/system/x.service"
+    for path, text in ((table, "* * * * * root {}\n# more\n"), (unit, "[Service]\nExecStart={}\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text.format(first))
+    paths = (first, second, world.box / "b/also", table, unit)
+    # Numbers of the files too: what would start it comes back as the very file.
+    return world, lambda: [{**facts(path), "number": path.stat().st_ino * (path in paths[3:])} for path in paths]
+
+
+POINTS = {"quarantine.frozen", "quarantine.moved", "quarantine.stopped", "quarantine.sealed", "quarantine.dropped"} | {
+    f"persistence.{step}" for step in ("noted", "made", "swapped")
+}
+POINTS_BACK = {f"restore.{step}" for step in ("opened", "linked", "marked", "dropped", "forgotten")} | {
+    f"persistence.{step}" for step in ("restored", "finished", "forgotten")
+}
 
 
 @pytest.mark.parametrize("finish", [True, False], ids=["finished", "taken back"])
 async def test_killed_while_taking(twice: tuple[World, Callable[[], list[dict[str, object]]]], *, finish: bool) -> None:
     """At each point: finished by the same plan, then undone; or taken back at once: all is as it was."""
     world, look = twice
-    before, points = look(), 0
+    before, points = look(), list[str]()
     sha256 = digests(world.box / "a/first").sha256
     while True:
         plan = await world.plan(sha256=sha256, folders=[world.box])
-        if not await _killed(world, plan, points + 1):
+        point = await _killed(world, plan, len(points) + 1)
+        if not point:
             break
-        points += 1
+        points.append(point)
         await world.states(plan)
         if finish:
-            assert await world.take(plan) == ["DONE"] * 3
-        assert await world.undo(plan) == ["DONE"] * 3, points
+            assert await world.take(plan) == ["DONE"] * 5
+        assert await world.undo(plan) == ["DONE"] * 5, points
         assert look() == before, points
-    assert points >= 6
-    assert await world.undo(plan) == ["DONE"] * 3
+        world.effect()
+        assert list((world.data / "vault").iterdir()) == [], points
+    assert set(points) == POINTS
+    assert await world.undo(plan) == ["DONE"] * 5
 
 
 async def test_killed_while_giving_back(twice: tuple[World, Callable[[], list[dict[str, object]]]]) -> None:
     """At each point, the same undo brings everything back, and leaves nothing in the vault."""
     world, look = twice
-    before, points = look(), 0
+    before, points = look(), list[str]()
     sha256 = digests(world.box / "a/first").sha256
     while True:
         plan = await world.plan(sha256=sha256, folders=[world.box])
-        assert await world.take(plan) == ["DONE"] * 3
+        assert await world.take(plan) == ["DONE"] * 5
         back = replace(await world.effect().plan_revert(plan), action=plan.action)
-        killed = await _killed(world, back, points + 1)
+        point = await _killed(world, back, len(points) + 1)
         seen = await world.states(back)
         assert set(seen) <= {"DONE", "PLANNED", "FAILED"}, points
-        if seen != ["DONE"] * 3:
+        if seen != ["DONE"] * 5:
             # As the kit does: what is found to be done is not done again.
-            assert await world.take(back) == ["DONE"] * 3, points
+            assert await world.take(back) == ["DONE"] * 5, points
         assert look() == before, points
         world.effect()
         assert list((world.data / "vault").iterdir()) == [], points
-        if not killed:
+        if not point:
             break
-        points += 1
-    assert points >= 8
+        points.append(point)
+    assert set(points) == POINTS_BACK

@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from quell.remediation.v1 import device_pb2, target_pb2
 
 from eventually import eventually
 from quarantine_world import ACTION, Said, World, change_attributes, digests, facts
-from quell_agent.effects.stop_and_quarantine import PERSISTENCE_NOTE
 from quell_agent.processes import Wanted
 from quell_executor.effect import RefusedError
 
@@ -313,15 +311,6 @@ async def test_a_change_after_the_plan_saves_the_file(world: World) -> None:
     evil.write_text("new content, same file")
     assert await world.take(plan) == ["MISSING"]
     assert evil.read_text() == "new content, same file"
-
-
-async def test_the_plan_tells_what_stays(world: World) -> None:
-    """Persistence is not cleaned up yet, and a preview says so unless it was asked to be kept."""
-    evil = world.program("evil")
-    asked = device_pb2.StopAndQuarantine(file=target_pb2.FileSelector(path=str(evil)))
-    assert (await world.effect().plan(asked, None)).notes == (PERSISTENCE_NOTE,)
-    asked.keep_persistence = True
-    assert (await world.effect().plan(asked, None)).notes == ()
 
 
 async def test_progress_is_told(world: World) -> None:
