@@ -8,7 +8,7 @@ from typing import Any
 
 from quell.remediation.v1 import device_pb2, item_pb2, remediation_pb2, result_pb2, target_pb2
 
-from quell_executor.effect import Effect, Finding, Owned, Plan, PlannedItem, Progress, Reader, Reading, Release
+from quell_executor.effect import Effect, Finding, Mark, Owned, Plan, PlannedItem, Progress, Reader, Reading, Release
 from quell_executor.parts import because
 
 DEVICE = "devices/aaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -110,6 +110,11 @@ class Quarantine:
     async def plan_revert(self, plan: Plan) -> Plan:
         """Plan to put back."""
         return replace(plan, reverts=True)
+
+    async def marks(self) -> Sequence[Mark]:
+        """Read the vault."""
+        held = [(action, *key.split(":")[1:]) for key, action in self.world.vault.items()]
+        return [Mark(action, quarantine(path), _item(path, digest)) for action, digest, path in held]
 
 
 def _item(path: str, digest: str) -> PlannedItem:

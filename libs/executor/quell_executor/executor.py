@@ -84,7 +84,7 @@ class Executor:
         await self._reverts.load()
         self._spawn(self._reverts.run())
         await self._standings.load()
-        self._spawn(self._inheritance.look())
+        self._spawn(self._inheritance.adopt())
         self._spawn(self._catch_up())
 
     async def _take_up(self) -> None:
@@ -159,7 +159,7 @@ class Executor:
         """Send what has not been acknowledged, and how what is in force is found."""
         session.send(await self._journal.unsent())
         self._spawn(self._inspection.report())
-        self._spawn(self._inheritance.look())
+        self._spawn(self._inheritance.report())
 
     async def heard(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:
         """Do what a message says, whole, even if the conversation ends meanwhile.

@@ -5,7 +5,7 @@ undone, since no warrant of it is known; a release by hand takes it back.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 from operator import attrgetter
 
@@ -32,19 +32,30 @@ class Inheritance:
         self._reports: dict[str, str] = {}
         self._turn = asyncio.Lock()
 
-    async def look(self) -> None:
-        """Own what only marks tell of, and report how all of that is now."""
+    async def adopt(self) -> None:
+        """Own what only marks tell of."""
+        await self._each(self._adopt)
+
+    async def report(self) -> None:
+        """Own that, and report how all of it is now."""
+
+        async def work(kind: str, effect: Marked) -> None:
+            await self._adopt(kind, effect)
+            await self._report(kind)
+
+        await self._each(work)
+
+    async def _each(self, work: Callable[[str, Marked], Awaitable[None]]) -> None:
         async with self._turn:
             for kind, effect in self._kit.offers.items():
-                if isinstance(effect, Marked):
-                    try:
-                        await self._adopt(kind, await effect.marks())
-                        await self._report(kind)
-                    except Exception:
-                        log.exception("marks_failed", kind=kind)
+                try:
+                    if isinstance(effect, Marked):
+                        await work(kind, effect)
+                except Exception:
+                    log.exception("marks_failed", kind=kind)
 
-    async def _adopt(self, kind: str, marks: Iterable[Mark]) -> None:
-        by_key = {mark.item.key: mark for mark in marks}
+    async def _adopt(self, kind: str, effect: Marked) -> None:
+        by_key = {mark.item.key: mark for mark in await effect.marks()}
         known = {row.key for row in await self._kit.resolver.rows(frozenset(by_key))}
         unknown = sorted((mark for key, mark in by_key.items() if key not in known), key=attrgetter("action"))
         for action, group in groupby(unknown, key=attrgetter("action")):

@@ -9,6 +9,20 @@ from quell_runtime.seams import Clock, Point, Rng, SystemClock, SystemRng, nowhe
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what others can take away is seen to, in seconds.
+
+    `look` lies between two looks at least, so that whoever works against it in a loop does not keep us busy; `again`
+    until the next look at what could not be made so, or not be looked at; `quiet` between two reports of one action at
+    least: what happens between them is told at its end, as one.
+    """
+
+    look: float = 1.0
+    again: float = 30.0
+    quiet: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Who the executor is and what it allows itself.
 
@@ -29,6 +43,7 @@ class Settings:
     protected: frozenset[str] = frozenset()
     dead_man: timedelta = timedelta(seconds=60)
     keep: timedelta = timedelta(days=44)
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)

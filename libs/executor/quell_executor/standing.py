@@ -24,12 +24,6 @@ from quell_runtime.store import Change
 log = structlog.get_logger()
 LONG = 24 * 3600.0
 """Seconds until the next look where nothing moves."""
-PACE = 1.0
-"""Seconds between two looks at least: whoever works against it in a loop does not keep us busy."""
-AGAIN = 30.0
-"""Seconds until the next look at what could not be made so, or not be looked at."""
-QUIET = 60.0
-"""Seconds between two reports of one action at least; what happens between them is told at their end, as one."""
 
 
 @dataclass
@@ -52,6 +46,7 @@ class Standings:
         """Take what runs share, and how to start something detached."""
         self._kit = kit
         self._spawn = spawn
+        self._pace = kit.settings.pace
         self._effects = {kind: effect for kind, effect in kit.offers.items() if isinstance(effect, Standing)}
         self._watched: dict[str, Watched] = {}
 
@@ -82,14 +77,14 @@ class Standings:
         loop = asyncio.get_running_loop()
         try:
             while (plan := await self._newest(watched)).items:
-                looked, again = loop.time(), AGAIN
+                looked, again = loop.time(), self._pace.again
                 try:
                     if stood := await self._look(watched, effect, plan):
                         again = await self._tell(watched, stood)
                 except Exception:
                     log.exception("standing_failed", action=watched.action)
                 await self._moved(watched, effect, plan, again)
-                await asyncio.sleep(max(0.0, looked + PACE - loop.time()))
+                await asyncio.sleep(max(0.0, looked + self._pace.look - loop.time()))
         finally:
             del self._watched[watched.action]
 
@@ -135,10 +130,10 @@ class Standings:
             first = watched.untold
             told = Stood(first.found, stood.now, stood.failure, first.explained)
             watched.reports = await self._kit.journal.report_standing(watched.action, told, watched.reports)
-            watched.told, watched.untold, watched.quiet_until = stood.now, None, time + QUIET
+            watched.told, watched.untold, watched.quiet_until = stood.now, None, time + self._pace.quiet
         if watched.untold:
-            return min(AGAIN, watched.quiet_until - time)
-        return LONG if stood.now == IN_FORCE else AGAIN
+            return min(self._pace.again, watched.quiet_until - time)
+        return LONG if stood.now == IN_FORCE else self._pace.again
 
     async def _moved(self, watched: Watched, effect: Standing[Any], plan: Plan, again: float) -> None:
         """Wait until something may be otherwise."""
