@@ -43,6 +43,7 @@ async def composed(settings: AgentSettings, seams: Seams) -> AsyncIterator[Link]
             home.root_key,
             missing={name: lack(name) for name in ours if name not in found},
             max_effects_per_hour=settings.max_effects_per_hour,
+            quorums=settings.quorums,
         )
         executor = Executor(kit, identity.key, found, journal, seams)
         executors.append(executor)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from quell_executor.quorum import Quorum, quorums_of
 from quell_runtime.errors import InvalidError
 from quell_runtime.kinds import kinds
 
@@ -24,7 +25,8 @@ class AgentSettings:
     """What the agent needs to know. All else it learns when it enrols.
 
     `data` is its own folder; `token` an enrolment token or a file with one, for the first start only; `rules` a folder
-    of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift.
+    of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift; `quorums` how many of the
+    `approvers` must have sealed what is carried out, by kind: it holds who they are and their own public keys.
     """
 
     data: Path
@@ -32,6 +34,7 @@ class AgentSettings:
     rules: Path | None = None
     log_level: str = "info"
     max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
+    quorums: Mapping[str, Quorum] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | None) -> "AgentSettings":
@@ -42,7 +45,7 @@ class AgentSettings:
 
         """
         written = _written(path) if path else {}
-        known = [each.name for each in fields(cls)]
+        known = [*(each.name for each in fields(cls)), "approvers"]
         if strange := sorted(written.keys() - set(known)):
             raise ConfigInvalidError(f"{path}: {strange[0]} is unknown; allowed: {', '.join(known)}", strange[0])
         for name in known:
@@ -60,6 +63,7 @@ class AgentSettings:
             rules=rules,
             log_level=str(written.get("log_level", "info")),
             max_effects_per_hour=_caps(written.get("max_effects_per_hour", {})),
+            quorums=_quorums(written.get("quorums", {}), written.get("approvers", {})),
         )
 
     def read_token(self) -> str:
@@ -93,3 +97,14 @@ def _caps(found: object) -> Mapping[str, int]:
         if kind not in kinds() or not isinstance(most, int) or most < 0:
             raise ConfigInvalidError(f"max_effects_per_hour.{kind}: a kind and a number from 0", "max_effects_per_hour")
     return dict(found)
+
+
+def _quorums(needed: object, approvers: object) -> Mapping[str, Quorum]:
+    counts = isinstance(needed, dict) and all(isinstance(count, int) for count in needed.values())
+    lists = isinstance(approvers, dict) and all(isinstance(keys, list) for keys in approvers.values())
+    if not (isinstance(needed, dict) and isinstance(approvers, dict) and counts and lists):
+        raise ConfigInvalidError("quorums is a table from kind to number, approvers from name to keys", "quorums")
+    try:
+        return quorums_of(needed, {name: map(str, keys) for name, keys in approvers.items()})
+    except InvalidError as error:
+        raise ConfigInvalidError(error.message, "quorums") from None

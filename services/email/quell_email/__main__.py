@@ -24,6 +24,7 @@ from quell_email.settings import EmailSettings
 from quell_email.store.urls import MIGRATIONS, UrlTable
 from quell_executor.effect import Effect, Release
 from quell_executor.executor import JOURNAL, Executor
+from quell_executor.quorum import quorums_of
 from quell_executor.service import ExecutorServicer
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
@@ -72,7 +73,8 @@ def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, jour
     offers = _offers(mailboxes, urls)
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
     missing = {name: "not built yet" for name in ours if name not in offers}
-    kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing)
+    quorums = quorums_of(settings.quorums, settings.approvers)
+    kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing, quorums=quorums)
     return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, seams)
 
 

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, FilePath, model_validator
+from pydantic import AfterValidator, Field, FilePath, model_validator
 
+from quell_executor.quorum import quorums_of
 from quell_runtime.config import Hex32, Loopback, Settings
+from quell_runtime.errors import InvalidError
 
 
 def _pattern(value: str) -> str:
@@ -28,6 +30,19 @@ class EmailSettings(Settings):
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: FilePath | None = None
     """A file of 32 bytes or more that sign the links to the click endpoint."""
+
+    quorums: dict[str, int] = Field(default_factory=dict)
+    """By kind, how many of the approvers must have sealed what is carried out; no server can lower it."""
+    approvers: dict[str, list[str]] = Field(default_factory=dict)
+    """People whose own keys count for that: Ed25519 public keys by name, as people.toml has them."""
+
+    @model_validator(mode="after")
+    def _attainable(self) -> "EmailSettings":
+        try:
+            quorums_of(self.quorums, self.approvers)
+        except InvalidError as error:
+            raise ValueError(error.message) from None
+        return self
 
     @model_validator(mode="after")
     def _signed(self) -> "EmailSettings":
