@@ -23,6 +23,8 @@ COMMANDS = {
     "budgets": ("controls", "See budgets and what is left of each."),
     "policy": ("policies", "Show the policy in force, try a document, put one in force."),
     "audit": ("controls", "See the audit log and verify its chain."),
+    "keys": ("keys", "Make or show a key of your own, which seals what you approve."),
+    "token": ("keys", "Print the header by which a service may ask for one action as you."),
     "certificate": ("running", "Make a certificate for a person, a detection system or a mail filter."),
     "renew": ("running", "Make certificates and the centre's keys last another year."),
     "completion": ("running", "Print the completion script for bash, zsh or fish."),

@@ -74,7 +74,7 @@ class Connection:
 
     def __init__(self, profile: Profile, person: str) -> None:
         """Keep who asks."""
-        self._profile = profile
+        self.profile = profile
         self.person = person
         folder = profile.certificates
         self._credentials = Credentials(profile.ca, folder / f"{person}.crt", folder / f"{person}.key")
@@ -97,7 +97,7 @@ class Connection:
     def stub(self, service: str, factory: StubFactory[S_co]) -> S_co:
         """Return a stub of a service: `actioncenter`, `device` or `email`."""
         if service not in self._channels:
-            self._channels[service] = channel(self._profile.services[service], self._credentials)
+            self._channels[service] = channel(self.profile.services[service], self._credentials)
         return factory(self._channels[service])
 
     async def __aenter__(self) -> Self:

@@ -150,7 +150,8 @@ def item_state(found: item_pb2.ItemOutcome) -> str:
 
 def need(found: action_pb2.ApprovalNeed) -> str:
     """Return what an action waits for."""
-    return f"needs {found.missing_votes} approval(s) with {found.permission}: {'; '.join(found.reasons)}"
+    sealed = "sealed " if found.sealed else ""
+    return f"needs {found.missing_votes} {sealed}approval(s) with {found.permission}: {'; '.join(found.reasons)}"
 
 
 def outcome(found: outcome_pb2.Outcome) -> str:

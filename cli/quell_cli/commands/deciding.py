@@ -13,13 +13,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quell.actioncenter.v1 import action_pb2, action_service_pb2, action_service_pb2_grpc
 from quell.remediation.v1 import remediation_pb2
 
-from quell_cli import lookup, show
+from quell_cli import lookup, own_key, show
 from quell_cli.connection import Connection
 from quell_cli.following import following
 from quell_cli.session import TIMEOUT, Session, say
 
 UNFINISHED = action_pb2.ACTION_STATE_RUNNING
 WELL = {action_pb2.ACTION_STATE_SUCCEEDED, action_pb2.ACTION_STATE_NOT_NEEDED}
+SEALED_FOR = timedelta(days=14)
+"""How long an approval under an own key counts: an action whose target is away may begin as late as that."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 Stub: TypeAlias = "action_service_pb2_grpc.ActionServiceAsyncStub"
 Ask: TypeAlias = Callable[
@@ -153,15 +155,18 @@ def show_preview(found: action_service_pb2.PreviewActionResponse) -> None:
 @wait_option
 @click.pass_obj
 def approve(session: Session, action: str, comment: str, digest: str, *, yes: bool, wait: bool) -> None:
-    """Approve an action, bound to the preview that you saw."""
+    """Approve an action, bound to the preview that you saw; sealed with your own key, if you have one."""
     if session.as_json and not digest and not yes:
         raise click.UsageError("with --json nobody sees a preview: give --digest of one, or --yes")
     vote = str(uuid.uuid4())
 
     async def ask_for(stub: Stub, found: action_pb2.Action) -> action_pb2.Action:
-        request = action_service_pb2.ApproveActionRequest(
-            name=found.name, vote_id=vote, comment=comment, preview_digest=digest
-        )
+        request = action_service_pb2.ApproveActionRequest(name=found.name, vote_id=vote, comment=comment)
+        if own := own_key.of(session.connection().profile, session.person):
+            now = own_key.now()
+            request.approval.CopyFrom(own.approval(_digest(digest), now, now + SEALED_FOR))
+        else:
+            request.preview_digest = digest
         return (await stub.ApproveAction(request, timeout=TIMEOUT)).action
 
     if not digest:
@@ -169,6 +174,12 @@ def approve(session: Session, action: str, comment: str, digest: str, *, yes: bo
         if not yes:
             click.confirm("Approve exactly this?", abort=True, err=True)
     _do(session, action, ask_for, wait=wait)
+
+
+def _digest(text: str) -> bytes:
+    if len(text) != 2 * hashlib.sha256().digest_size or not set(text) <= set("0123456789abcdef"):
+        raise click.UsageError("--digest is 64 hexadecimal digits, as quell actions preview prints them")
+    return bytes.fromhex(text)
 
 
 async def _seen(connection: Connection, typed: str, *, show_it: bool) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def certificate(session: Session, name: str, kind: str | None) -> None:
     """Make a certificate for a person, in DIR/pki; config/people.toml then says what they may."""
     from quell_cli.certificates import certify  # noqa: PLC0415
 
-    who = _made(lambda: certify(Folder(session.data.absolute()), kind or "operator", name))
+    who = made(lambda: certify(Folder(session.data.absolute()), kind or "operator", name))
     click.echo(f"{session.data}/pki/{name}.crt and {name}.key: {who}")
     if kind is None:
         click.echo(f'config/people.toml: [people.{name}] identities = ["{who}"] roles = ["viewer"]')
@@ -58,11 +58,12 @@ def renew(session: Session) -> None:
     """Make certificates and the centre's keys last another year; then stop and start the services."""
     from quell_cli.certificates import renew as run  # noqa: PLC0415
 
-    renewed = _made(lambda: run(Folder(session.data.absolute())))
+    renewed = made(lambda: run(Folder(session.data.absolute())))
     click.echo(f"another year for {', '.join(renewed)} and the key set; stop and start the services now")
 
 
-def _made(work: Callable[[], T]) -> T:
+def made(work: Callable[[], T]) -> T:
+    """Return what is made on this machine; if it can't be, say why, and exit."""
     try:
         return work()
     except QuellError as error:
@@ -77,7 +78,7 @@ def _run(work: Coroutine[None, None, None]) -> None:
     from quell_runtime.client import problem  # noqa: PLC0415
 
     try:
-        _made(lambda: asyncio.run(work))
+        made(lambda: asyncio.run(work))
     except grpc.aio.AioRpcError as error:
         tell(problem(error), as_json=False)
         sys.exit(1)
