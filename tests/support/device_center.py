@@ -43,6 +43,7 @@ class Center:
                 self.receipts.update({each.id: each.action for each in found})
                 ids = [*(each.id for each in found), *(each.id for each in response.targets.reports)]
                 ids += [chunk.id for chunk in response.items.chunks]
+                ids += [access.id for access in response.accesses.accesses]
                 if ids and self.stores:
                     await self.down(stored=executor_service_pb2.Stored(ids=ids))
         except grpc.aio.AioRpcError as error:

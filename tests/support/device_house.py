@@ -24,7 +24,7 @@ from quell.warrant.v1 import enrolment_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from deployment import Deployment
 from quell_device.__main__ import Service, composed
-from quell_device.settings import Agents, DeviceSettings, Dialled
+from quell_device.settings import Agents, ArtifactStore, DeviceSettings, Dialled
 from quell_runtime import client, enrolment_token, pki
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import SystemRng, new_uuid, stamp
@@ -147,7 +147,7 @@ class House:
             await fleet.BanDevice(fleet_service_pb2.BanDeviceRequest(name=name, comment="lost"), timeout=10)
 
 
-def settings(deployment: Deployment, data: Path) -> DeviceSettings:
+def settings(deployment: Deployment, data: Path, store: ArtifactStore | None = None) -> DeviceSettings:
     """Return the configuration of a device service on free ports."""
     listener, open_one = deployment.listener("device"), deployment.enrolment()
     if not (data / "identity.key").exists():
@@ -168,14 +168,15 @@ def settings(deployment: Deployment, data: Path) -> DeviceSettings:
             ca_key=deployment.folder / "agents-ca.key",
         ),
         enrolment=Dialled(listen=open_one.listen, certificate=open_one.certificate, key=open_one.key),
+        artifacts=store or ArtifactStore(),
     )
 
 
 @asynccontextmanager
-async def running(deployment: Deployment, folder: Path) -> AsyncIterator[House]:
+async def running(deployment: Deployment, folder: Path, store: ArtifactStore | None = None) -> AsyncIterator[House]:
     """Run a device service over the data in a folder."""
     clock = SetClock()
-    async with composed(settings(deployment, folder / "device"), clock) as service:
+    async with composed(settings(deployment, folder / "device", store), clock) as service:
         servers = (service.api, service.agents, service.enrolment)
         for server in servers:
             await server.start()

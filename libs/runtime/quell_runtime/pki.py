@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quell_runtime.errors import InvalidError
@@ -211,13 +212,27 @@ def load_seal_key(path: Path) -> SealKey:
         KeyInvalidError: The file does not hold one.
 
     """
+    return SealKey(_ed25519(path).private_bytes_raw())
+
+
+def _ed25519(path: Path) -> Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyInvalidError(f"{path}: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyInvalidError(f"{path} holds no Ed25519 key")
-    return SealKey(key.private_bytes_raw())
+    return key
+
+
+def derived_key(path: Path, use: bytes) -> bytes:
+    """Return a symmetric key of 32 bytes for one use, made of the key in a file.
+
+    Raises:
+        KeyInvalidError: The file does not hold an Ed25519 key.
+
+    """
+    return HKDF(hashes.SHA256(), 32, None, use).derive(_ed25519(path).private_bytes_raw())
 
 
 def save_private(path: Path, content: bytes) -> None:

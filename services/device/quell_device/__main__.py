@@ -5,13 +5,14 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from quell.device.v1 import (
     agent_service_pb2_grpc,
-    artifact_service_pb2,
+    artifact_service_pb2_grpc,
     device_remediation_service_pb2,
     fleet_service_pb2_grpc,
 )
@@ -19,19 +20,27 @@ from quell.executor.v1 import executor_service_pb2_grpc
 from quell.warrant.v1 import seal_pb2
 
 from quell_device.api.agents import AgentServicer
+from quell_device.api.artifacts import ArtifactServicer
 from quell_device.api.executor import ExecutorServicer
 from quell_device.api.fleet import FleetServicer
+from quell_device.application.artifacts import Artifacts
 from quell_device.application.center import Center
 from quell_device.application.enrolment import Enrolment, Terms
 from quell_device.application.gateway import Gateway
 from quell_device.application.registry import Registry
+from quell_device.application.uploads import Intake, Uploads
+from quell_device.domain.artifacts import Quota
 from quell_device.settings import DeviceSettings
+from quell_device.store.parts import Parts
 from quell_runtime import pki, program
 from quell_runtime.config import load
 from quell_runtime.people import People
 from quell_runtime.seams import Clock, Point, SystemClock, SystemRng, nowhere
 from quell_runtime.server import AGENTS, API, ENROLMENT, Server, serving
 from quell_runtime.store.opening import opened
+
+USE = b"quell-artifacts-1"
+"""For what a key is made of the service's own: it locks artifacts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Service:
     agents: Server
     enrolment: Server
     people: People
+    artifacts: Artifacts
 
 
 @contextlib.asynccontextmanager
@@ -57,26 +67,32 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
         gateway = Gateway(registry, center, clock, rng, pki.load_seal_key(settings.identity_key).public)
         authority = pki.Authority.load(settings.agents.ca_certificate, settings.agents.ca_key)
         enrolment = Enrolment(registry, center, authority, _terms(settings), clock)
-        agents = AgentServicer(enrolment, gateway)
+        parts = Parts(settings.artifacts.url, settings.data / "artifacts", pki.derived_key(settings.identity_key, USE))
+        artifacts = Artifacts(store, parts, gateway.accesses, clock)
+        uploads = Uploads(registry, artifacts, parts, _intake(settings), clock)
+        agents = AgentServicer(enrolment, gateway, uploads)
         service = Service(
             Server(settings.api, API, settings.deployment, people, clock=clock),
             Server(settings.agents.listener, AGENTS, settings.deployment, people, clock=clock),
             Server(settings.enrolment, ENROLMENT, settings.deployment, people, clock=clock),
             people,
+            artifacts,
         )
         service.api.add(
             fleet_service_pb2_grpc.add_FleetServiceServicer_to_server, FleetServicer(registry, enrolment, rng)
         )
         service.api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(gateway))
-        service.api.add_unserved(device_remediation_service_pb2.DESCRIPTOR, artifact_service_pb2.DESCRIPTOR)
+        service.api.add(artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server, ArtifactServicer(artifacts))
+        service.api.add_unserved(device_remediation_service_pb2.DESCRIPTOR)
         for server in (service.agents, service.enrolment):
             server.add(agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents)
-        presence = asyncio.create_task(gateway.presence.run())
+        running = [asyncio.create_task(each) for each in (gateway.presence.run(), artifacts.run())]
         try:
             yield service
         finally:
-            presence.cancel()
-            await asyncio.wait([presence])
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
 
 
 def _terms(settings: DeviceSettings) -> Terms:
@@ -91,6 +107,12 @@ def _terms(settings: DeviceSettings) -> Terms:
         listener_digest=pki.fingerprint(listener),
         certificate_life=settings.agents.certificate_life,
     )
+
+
+def _intake(settings: DeviceSettings) -> Intake:
+    section = settings.artifacts
+    quota = Quota(section.device_quota_mib << 20, section.quota_mib << 20)
+    return Intake(quota, timedelta(days=section.retention_days), section.idle_s)
 
 
 async def serve(settings: DeviceSettings, stop: asyncio.Event, point: Point = nowhere) -> None:

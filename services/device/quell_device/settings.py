@@ -3,10 +3,13 @@
 import ipaddress
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, FilePath, model_validator
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+from pydantic import AfterValidator, Field, FilePath, model_validator
 
-from quell_runtime.config import Address, Hex32, Listener, ServerTls, Settings
+from quell_runtime.config import Address, Hex32, Listener, Section, ServerTls, Settings
 
 
 class Dialled(ServerTls):
@@ -45,6 +48,29 @@ class Agents(Dialled):
         return timedelta(hours=self.certificate_hours)
 
 
+def _store(url: str) -> str:
+    try:
+        if url:
+            from_url(url)
+    except BaseError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    return url
+
+
+class ArtifactStore(Section):
+    """Where packages and samples lie, for how long, and how much of them.
+
+    `url` is an object store's (`s3://bucket/prefix`); a folder beside the data if empty. An upload that says nothing
+    for `idle_s` is ended, and goes on when the agent opens it again.
+    """
+
+    url: Annotated[str, AfterValidator(_store)] = ""
+    idle_s: float = Field(default=30, gt=0)
+    retention_days: int = Field(default=30, ge=1, le=365)
+    device_quota_mib: int = Field(default=4096, ge=1)
+    quota_mib: int = Field(default=65536, ge=1)
+
+
 class DeviceSettings(Settings):
     """What the device service needs to know besides."""
 
@@ -56,3 +82,4 @@ class DeviceSettings(Settings):
     """A sealed `KeySet` for devices that come before the Action Center has sent one."""
     agents: Agents
     enrolment: Dialled
+    artifacts: ArtifactStore = ArtifactStore()

@@ -12,8 +12,6 @@ from google.protobuf.message import Message
 from quell.device.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
-    artifact_service_pb2,
-    artifact_service_pb2_grpc,
     device_remediation_service_pb2,
     device_remediation_service_pb2_grpc,
     fleet_service_pb2,
@@ -303,7 +301,6 @@ async def test_an_agent_says_hello_before_anything_else(house: House) -> None:
 
 async def test_what_is_not_served_yet_says_so(house: House) -> None:
     """UNIMPLEMENTED with a reason, to those who might call it."""
-    agent = await house.enrolled()
     async with house.deployment.channel(house.service.api.port, "ann", "device") as channel:
         remediations = device_remediation_service_pb2_grpc.DeviceRemediationServiceStub(channel)
         methods = device_remediation_service_pb2.DESCRIPTOR.services_by_name["DeviceRemediationService"].methods
@@ -311,10 +308,3 @@ async def test_what_is_not_served_yet_says_so(house: House) -> None:
             request = getattr(device_remediation_service_pb2, method.input_type.name)()
             problem = await refused(functools.partial(getattr(remediations, method.name), request, timeout=10))
             assert (problem.code, problem.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED_YET")
-        artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
-        download = artifacts.DownloadArtifact(artifact_service_pb2.DownloadArtifactRequest(name="artifacts/x"))
-        assert (await refused(download.read)).reason == "NOT_SERVED_YET"
-    async with agent.channel() as channel:
-        upload = agent_service_pb2_grpc.AgentServiceStub(channel).UploadArtifact()
-        problem = await refused(upload.read)
-        assert (problem.code, problem.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED_YET")

@@ -7,15 +7,16 @@ from quell.device.v1 import agent_service_pb2, agent_service_pb2_grpc
 
 from quell_device.application.enrolment import Enrolment
 from quell_device.application.gateway import Gateway
-from quell_runtime.errors import NotServedError
+from quell_device.application.uploads import Uploads
 from quell_runtime.identity import caller
 
 
 class AgentServicer(agent_service_pb2_grpc.AgentServiceServicer):
     """One for the agents' listener and the enrolment listener: who may call what, the contract says."""
 
-    def __init__(self, enrolment: Enrolment, gateway: Gateway) -> None:
+    def __init__(self, enrolment: Enrolment, gateway: Gateway, uploads: Uploads) -> None:
         """Take the use cases."""
+        self._uploads = uploads
         self._enrolment = enrolment
         self._gateway = gateway
 
@@ -36,7 +37,9 @@ class AgentServicer(agent_service_pb2_grpc.AgentServiceServicer):
             async for response in responses:
                 yield response
 
-    def UploadArtifact(  # noqa: N802, D102
-        self, _request_iterator: AsyncIterator[agent_service_pb2.UploadArtifactRequest], _context: object
-    ) -> AsyncIterator[agent_service_pb2.UploadArtifactResponse]:
-        raise NotServedError("artifacts are in the contract, and not served by this version yet")
+    async def UploadArtifact(  # noqa: N802, D102
+        self, request_iterator: AsyncIterator[agent_service_pb2.UploadArtifactRequest], _context: object
+    ) -> AsyncGenerator[agent_service_pb2.UploadArtifactResponse, None]:
+        async with aclosing(self._uploads.bring(caller().name, request_iterator)) as responses:
+            async for response in responses:
+                yield response

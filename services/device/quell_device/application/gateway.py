@@ -12,8 +12,10 @@ from typing import Any
 from quell.device.v1 import agent_service_pb2
 from quell.executor.v1 import executor_service_pb2, target_report_pb2
 
+from quell_device.application.accesses import Accesses
 from quell_device.application.center import PROTOCOL, Center
-from quell_device.application.downward import Downward
+from quell_device.application.downward import Downward, Heed
+from quell_device.application.errands import Errands
 from quell_device.application.lane import Lane, conversation
 from quell_device.application.presence import Presence
 from quell_device.application.registry import Registry
@@ -48,7 +50,9 @@ class Gateway:
         self._routes = Routes()
         self._uplink = Uplink()
         self._streams = Streams(center, self._uplink, clock)
-        self._downward = Downward(self._streams, center, self._uplink, self._routes)
+        self.accesses = Accesses(self._uplink, rng)
+        heed = Heed(Errands(registry.store, clock), self.accesses)
+        self._downward = Downward(self._streams, center, self._uplink, self._routes, heed)
         self.presence = Presence(registry, rng, self._streams.by_device, self._uplink)
         registry.store.listen(self._changed)
 

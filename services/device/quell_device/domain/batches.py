@@ -9,7 +9,7 @@ ITEMS = 256
 BYTES = 120_000
 """Of a message up; the limit is 128 KiB."""
 
-ORDER = ("hello", "accepted", "progress", "items", "plan", "effects", "targets", "receipts")
+ORDER = ("hello", "accepted", "progress", "items", "plan", "effects", "targets", "accesses", "receipts")
 """Receipts come last, so that the item outcomes of an action stay before its receipt."""
 
 LISTS = {
@@ -18,6 +18,7 @@ LISTS = {
     "items": "chunks",
     "effects": "reports",
     "targets": "reports",
+    "accesses": "accesses",
     "receipts": "receipts",
 }
 

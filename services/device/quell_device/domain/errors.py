@@ -1,6 +1,16 @@
 """What the device service refuses."""
 
-from quell_runtime.errors import ChangedError, ForbiddenError, FullError, InvalidError, StateError, UnknownError
+from quell_runtime.errors import (
+    AwayError,
+    ChangedError,
+    DamagedError,
+    ForbiddenError,
+    FullError,
+    InvalidError,
+    RangeError,
+    StateError,
+    UnknownError,
+)
 
 
 class NoSuchDeviceError(UnknownError):
@@ -61,3 +71,63 @@ class StatementInvalidError(InvalidError):
     """The device's statement does not hold."""
 
     reason = "SEAL_INVALID"
+
+
+class ActionUnknownError(UnknownError):
+    """No action of this device asked for it."""
+
+    reason = "ACTION_UNKNOWN"
+
+
+class HeaderMissingError(InvalidError):
+    """An upload is one header, then chunks."""
+
+    reason = "HEADER_MISSING"
+
+
+class ChunkMisplacedError(InvalidError):
+    """The chunk does not begin where the part that came ends, or goes on past the end."""
+
+    reason = "OFFSET_INVALID"
+
+
+class NoRoomError(FullError):
+    """There is no room for the artifact. Nothing of it was stored."""
+
+    reason = "STORE_FULL"
+
+
+class IdleError(AwayError):
+    """Nothing came for too long."""
+
+    reason = "STREAM_IDLE"
+
+
+class MismatchError(DamagedError):
+    """What came is not what was announced. None of it is kept."""
+
+    reason = "DIGEST_MISMATCH"
+
+
+class NoSuchArtifactError(UnknownError):
+    """There is no such artifact, it was thrown away, or it is not wholly here."""
+
+    reason = "ARTIFACT_UNKNOWN"
+
+
+class OffsetInvalidError(RangeError):
+    """The artifact ends before that."""
+
+    reason = "OFFSET_INVALID"
+
+
+class AuditAwayError(AwayError):
+    """The audit log can't be written, so nothing is given out."""
+
+    reason = "AUDIT_AWAY"
+
+
+class ArtifactDamagedError(DamagedError):
+    """What lies in the store is not what was put there."""
+
+    reason = "ARTIFACT_DAMAGED"
