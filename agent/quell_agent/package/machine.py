@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from quell_agent import files
@@ -66,18 +67,14 @@ class Machine:
 
     def copies(self, patterns: Sequence[str]) -> Iterator[Item]:
         """Yield an item for whatever is there of some patterns; a pattern that means too much is told so."""
+        most = self.limits.files_of_a_pattern
         for pattern in patterns:
-            count = 0
-            for path in self.paths((pattern,)):
-                item = self.file(path)
-                if item.status == Status.MISSING:
-                    continue
-                count += 1
-                if count <= self.limits.files_of_a_pattern:
+            paths = self.paths((pattern,))
+            for item in map(self.file, islice(paths, most)):
+                if item.status != Status.MISSING:
                     yield item
-            if count > self.limits.files_of_a_pattern:
-                more = f"{count - self.limits.files_of_a_pattern} more"
-                yield Item(Status.LEFT_OUT, path=pattern, reason="TOO_MANY", message=more)
+            if more := sum(1 for _ in paths):
+                yield Item(Status.LEFT_OUT, path=pattern, reason="TOO_MANY", message=f"{more} more")
 
     def file(self, path: str, *, most_bytes: int = 0, tail: bool = False) -> Item:
         """Return a file as an item; links, folders, pipes and devices by their facts alone.

@@ -49,7 +49,7 @@ class Walk:
             if os.path.islink(self.root + alias):  # noqa: PTH114 - a path here is a str
                 target = os.path.join(os.path.dirname(alias), os.readlink(self.root + alias))  # noqa: PTH115, PTH118, PTH120
                 self._aliases[alias] = os.path.normpath(target)
-        self.names = lru_cache(256)(self._names)
+        self._members = lru_cache(64)(self._listed)
 
     def canonical(self, path: str) -> str:
         """Return a path without the links of the system's own."""
@@ -101,15 +101,21 @@ class Walk:
             yield from self._matches(above, rest)
         if depth == 0 or above in UNREAL:
             return
-        for name in self.names(above):
+        for name, is_folder in self._members(above):
             if not rest:
                 yield f"{above}/{name}"
-            yield from self._below(f"{above}/{name}", depth - 1, rest)
+            if is_folder:
+                yield from self._below(f"{above}/{name}", depth - 1, rest)
 
-    def _names(self, path: str) -> list[str]:
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder, in order; none if it can't be entered."""
+        return [name for name, _ in self._members(path)]
+
+    def _listed(self, path: str) -> list[tuple[str, bool]]:
+        """Return the names in a folder, and whether each is a folder itself."""
         try:
-            with self.folder(path) as descriptor:
-                return sorted(files.names_in(descriptor))
+            with self.folder(path) as descriptor, os.scandir(descriptor) as entries:
+                return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
         except OSError:
             return []
 
