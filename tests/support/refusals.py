@@ -46,7 +46,16 @@ async def every_host_excluded(house: House) -> AsyncIterator[None]:
     await house.within(house.served.center.policies.load(POLICY))
 
 
-Scenario = Callable[[Center], Awaitable[Message | Sequence[Message]]]
+@dataclass(frozen=True)
+class Bearing:
+    """A request with tokens of people in its metadata."""
+
+    request: Message
+    tokens: Sequence[str]
+
+
+Asked = Message | Sequence[Message] | Bearing
+Scenario = Callable[[Center], Awaitable[Asked]]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 # ruff: noqa: D401 - a scenario says what is so
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
@@ -15,7 +16,7 @@ from deployment import NAME, OWN_KEYS
 from quell_runtime.own_keys import OwnKey
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp
-from refusals import always, every_host_excluded, executor_away, kind_lacking, refuses
+from refusals import Bearing, always, every_host_excluded, executor_away, kind_lacking, refuses
 
 NOBODY = f"actions/{uuid.UUID(int=0)}"
 NONSENSE = "x"
@@ -63,6 +64,39 @@ async def for_nobody(_center: Center) -> Message:
 async def for_a_stranger(_center: Center) -> Message:
     """A service asks for somebody whom nobody knows."""
     return create(block(""), on_behalf_of="mallory")
+
+
+AS_ANN = OwnKey(OWN_KEYS["ann"], NAME, "ann")
+LONG = timedelta(minutes=10)
+
+
+def token(action_id: str, own: OwnKey = AS_ANN, service: str = "email", later: timedelta = timedelta()) -> str:
+    """Return a token for an action."""
+    return own.actor_token(service, f"actions/{action_id}", datetime.now(UTC) + later)
+
+
+def bearing(*makers: Callable[[str], str]) -> None:
+    """Have what comes with such tokens refused."""
+
+    async def with_a_token_that_is_not_for_it(_center: Center) -> Bearing:
+        action_id = new()
+        request = create(block(""), action_id=action_id, on_behalf_of="ann")
+        return Bearing(request, [make(action_id) for make in makers])
+
+    refuses("CreateAction", Code.UNAUTHENTICATED, "ACTOR_TOKEN_INVALID", "email")(with_a_token_that_is_not_for_it)
+
+
+bearing(lambda _action: "nonsense")
+bearing(lambda _action: "")
+bearing(lambda action: token(action, OwnKey(SealKey(bytes(32)), NAME, "ann")))
+bearing(lambda action: token(action, OwnKey(OWN_KEYS["bob"], NAME, "ann")))
+bearing(lambda action: token(action, OwnKey(OWN_KEYS["bob"], NAME, "bob")))
+bearing(lambda action: token(action, OwnKey(OWN_KEYS["ann"], "elsewhere", "ann")))
+bearing(lambda action: token(action, service="device"))
+bearing(lambda _action: token(new()))
+bearing(lambda action: token(action, later=-LONG))
+bearing(lambda action: token(action, later=LONG))
+bearing(token, lambda action: token(action, later=-LONG))
 
 
 def preview(remediation: remediation_pb2.Remediation) -> Message:

@@ -16,11 +16,21 @@ from quell.actioncenter.v1 import (
     investigation_service_pb2,
 )
 from quell.annotations.v1 import annotations_pb2
-from quell.remediation.v1 import evidence_pb2, item_pb2, outcome_pb2, target_pb2, verdict_pb2
+from quell.remediation.v1 import (
+    email_pb2,
+    evidence_pb2,
+    item_pb2,
+    outcome_pb2,
+    remediation_pb2,
+    target_pb2,
+    verdict_pb2,
+)
 
 from center_house import House, Stub
 from center_requests import Center, approval, block, create, new, submission, undo, url
+from deployment import NAME, OWN_KEYS
 from quell_runtime.identity import Identity
+from quell_runtime.own_keys import METADATA, OwnKey
 from quell_runtime.seams import stamp
 
 PENDING = action_pb2.ACTION_STATE_PENDING_APPROVAL
@@ -126,6 +136,23 @@ async def test_what_a_service_asks_for_somebody_waits_for_others(center: Center)
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await center.ask("ann", "ApproveAction", approval(found))
     assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_with_that_persons_own_token_it_is_as_if_the_person_asked(center: Center) -> None:
+    """What lets go happens at once for who may; without the token, the same waits. Again, it is the same action."""
+    release = remediation_pb2.Remediation(unblock_url=email_pb2.UnblockUrl(pattern="https://token.example/*"))
+    bare = create(release, on_behalf_of="ann")
+    assert (await center.ask("email", "CreateAction", bare)).action.state == PENDING
+    request = create(release, on_behalf_of="ann")
+    for _ in range(2):
+        token = OwnKey(OWN_KEYS["ann"], NAME, "ann").actor_token(
+            "email", f"actions/{request.action_id}", datetime.now(UTC)
+        )
+        answer = await center.stubs("email").CreateAction(request, timeout=10, metadata=[(METADATA, token)])
+        found = answer.action
+        assert (found.origin.request.actor, found.origin.request.via) == ("ann", "")
+        assert found.decision.kind == action_pb2.DECISION_KIND_AUTOMATIC
+    assert await center.until(found.name, "NOT_NEEDED", "SUCCEEDED")
 
 
 def batch(answer: str, investigation: str, **fields: Any) -> action_service_pb2.BatchDecideActionsRequest:  # noqa: ANN401 - by name

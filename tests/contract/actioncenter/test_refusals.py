@@ -16,7 +16,8 @@ from center_house import House
 from center_requests import SOON, Center
 from promised_errors import promised
 from quell_runtime import client
-from refusals import TABLE, Refusal
+from quell_runtime.own_keys import METADATA
+from refusals import TABLE, Bearing, Refusal
 
 __all__ = [
     "refusals_of_actions",
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 UNSERVED = {
-    ("CreateAction", "UNAUTHENTICATED", "ACTOR_TOKEN_INVALID"): "no person has a key yet",
     ("CreateAction", "INVALID_ARGUMENT", "INVESTIGATION_REQUIRED"): "findings are no evidence yet",
     ("RetryAction", "FAILED_PRECONDITION", "TARGET_UNRESOLVED"): "it takes a device that has left",
 }
@@ -40,7 +40,9 @@ async def test_what_is_refused_says_why_and_changes_nothing(
     await house.settled()
     async with refusal.meanwhile(house):
         before = house.kept(), set(house.mail.changed)
-        call = getattr(aio_stub(refusal.who), refusal.method)(request, timeout=SOON)
+        metadata = [(METADATA, token) for token in request.tokens] if isinstance(request, Bearing) else []
+        asked = request.request if isinstance(request, Bearing) else request
+        call = getattr(aio_stub(refusal.who), refusal.method)(asked, timeout=SOON, metadata=metadata)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await (call if hasattr(call, "__await__") else call.read())
         after = house.kept(), set(house.mail.changed)

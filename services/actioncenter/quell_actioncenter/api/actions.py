@@ -13,6 +13,7 @@ from quell_actioncenter.application.history import action_event_of
 from quell_actioncenter.domain.errors import ActionUnknownError
 from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, EVENTS
+from quell_runtime.interceptors.call import Context
 from quell_runtime.listing.filters import parse
 from quell_runtime.listing.paging import Listing, Order, order_of, size_of
 from quell_runtime.people import People
@@ -31,13 +32,14 @@ class ActionServicer(ActionServiceServicer):
         self._progress = center.progress
         self._store = store
         self._people = people
+        self._now = center.clock.now
 
     async def CreateAction(
-        self, request: messages.CreateActionRequest, _context: object
+        self, request: messages.CreateActionRequest, context: Context
     ) -> messages.CreateActionResponse:
         """Ask for a remediation by hand."""
-        found = await self._actions.create(request, callers.asking_for(request.on_behalf_of, self._people))
-        return messages.CreateActionResponse(action=found)
+        actor = callers.asking_for(request, self._people, callers.tokens_of(context), self._now())
+        return messages.CreateActionResponse(action=await self._actions.create(request, actor))
 
     async def PreviewAction(
         self, request: messages.PreviewActionRequest, _context: object

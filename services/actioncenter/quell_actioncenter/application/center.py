@@ -34,6 +34,7 @@ class Center:
 
     def __init__(self, store: Store, clock: Clock, rng: Rng, settings: Settings, *, point: Point = nowhere) -> None:
         """Wire it; nothing runs yet."""
+        self.clock = clock
         self._desk = Desk(store, clock, rng)
         self._seals = Seals(settings.seal_key, settings.key_set, settings.deployment)
         self._dispatchers: dict[str, Dispatcher] = {}
