@@ -145,9 +145,11 @@ class Scan:
         self.world = world
         self.reading = 0
         self.most = 0
+        self.actions: list[str] = []
 
-    async def read(self, _action: str, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
+    async def read(self, action: str, _order: device_pb2.RunAntivirusScan, progress: Progress) -> Reading:
         """Find what is called bad."""
+        self.actions.append(action)
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:

@@ -20,7 +20,7 @@ from quell_executor.locks import Locks
 from quell_executor.outcome import refused
 from quell_executor.parts import TO_DO, Parts, because, decode, keys_of
 from quell_executor.progress import Silent, Told
-from quell_executor.resolving import Resolved, Resolver
+from quell_executor.resolving import Resolved, Resolver, bare
 from quell_executor.settings import Seams, Settings
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.kinds import order_of
@@ -248,7 +248,7 @@ class Run:
         async with self.kit.readings.setdefault(kind, asyncio.Lock()):
             if not await self.kit.journal.begin_reading(self.verified):
                 return
-            reading = await self._stoppable(lambda told: reader.read(self.order.action, order, told))
+            reading = await self._stoppable(lambda told: reader.read(bare(self.order.action), order, told))
         await self._end_reading(reading)
 
     async def _end_reading(self, reading: "asyncio.Task[Reading]") -> None:

@@ -132,7 +132,7 @@ async def test_the_same_content_is_sent_once(scene: Scene) -> None:
     action = await handed(scene.center, scene.agent)
     later = datetime.now(UTC) + timedelta(days=90)
     async with uploading(scene.agent) as upload:
-        answer = await upload.header(action, CONTENT, delete_time=stamp(later))
+        answer = await upload.header(action, CONTENT, delete_time=stamp(later), stored_only=True)
         assert (answer.artifact, answer.delete_time) == (name, stamp(later))
         assert await upload.call.read() is grpc.aio.EOF
 
@@ -323,6 +323,15 @@ async def of_another_kind(scene: Scene) -> Problem:
     scan = remediation_pb2.Remediation(run_antivirus_scan=device_pb2.RunAntivirusScan(device=scene.agent.name))
     action = await handed(scene.center, scene.agent, scan)
     return await sending(scene, lambda upload: upload.header(action, CONTENT))
+
+
+@refusal("UploadArtifact", Code.NOT_FOUND, "ARTIFACT_UNKNOWN")
+async def asked_for(scene: Scene) -> Problem:
+    """Only ask whether it is stored; nothing is begun, and no share used up."""
+    action = await handed(scene.center, scene.agent)
+    problem = await sending(scene, lambda upload: upload.header(action, CONTENT, stored_only=True))
+    assert await scene.house.service.artifacts.store.select(ARTIFACTS) == []
+    return problem
 
 
 @refusal("UploadArtifact", Code.INVALID_ARGUMENT, "HEADER_MISSING")

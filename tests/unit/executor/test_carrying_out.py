@@ -8,7 +8,7 @@ from quell.remediation.v1 import item_pb2, outcome_pb2
 from quell.warrant.v1 import receipt_pb2
 
 from kit_house import House
-from kit_world import content, give_back, quarantine, scan
+from kit_world import Scan, content, give_back, quarantine, scan
 
 CARRIED_OUT = receipt_pb2.DISPOSITION_CARRIED_OUT
 REFUSED = receipt_pb2.DISPOSITION_REFUSED
@@ -118,7 +118,7 @@ async def test_progress_is_told_of_what_takes_long_and_of_nothing_else(house: Ho
 
 
 async def test_readings_of_one_kind_come_one_after_the_other_and_bring_what_they_found(house: House) -> None:
-    """Three scans: one at a time, each with its findings; nothing was changed, so nothing can be undone."""
+    """Three scans: one at a time, each with its findings, and told its bare id; nothing was changed."""
     house.world.files = {"/a": content("bad"), "/c": content("good")}
     house.world.gate.clear()
     warrants = [house.center.warrant(scan()) for _ in range(3)]
@@ -130,7 +130,9 @@ async def test_readings_of_one_kind_come_one_after_the_other_and_bring_what_they
     assert receipts[0].outcome.scan.scanned_files == 2
     assert [outcome.item.finding.file.path for outcome in house.center.items(warrants[0].action)] == ["/a"]
     scanner = house.executor._kit.offers["run_antivirus_scan"]  # noqa: SLF001 - how many at once is seen only there
-    assert getattr(scanner, "most", 0) == 1
+    assert isinstance(scanner, Scan)
+    assert scanner.most == 1
+    assert scanner.actions == [warrant.action.removeprefix("actions/") for warrant in warrants]
 
 
 async def test_a_scan_that_finds_nothing_was_carried_out(house: House) -> None:

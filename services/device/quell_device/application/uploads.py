@@ -28,6 +28,7 @@ from quell_device.domain.errors import (
     IdleError,
     MismatchError,
     NoRoomError,
+    NoSuchArtifactError,
     ReplacedError,
 )
 from quell_device.domain.records import DeviceState
@@ -118,6 +119,8 @@ class Uploads:
         def decide(view: View) -> ArtifactRecord:
             errand = checked(view.get(ERRANDS, header.action), device)
             found = view.get(ARTIFACTS, artifact)
+            if header.stored_only and (found is None or not found.whole):
+                raise NoSuchArtifactError("it is not stored")
             if found is None:
                 if room is not None and room < header.size_bytes:
                     raise NoRoomError("the disk of the artifacts is full")

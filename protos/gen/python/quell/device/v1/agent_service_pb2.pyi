@@ -281,12 +281,15 @@ class ArtifactHeader(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    STORED_ONLY_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Required. The action that asked for it: `actions/{action}`."""
     size_bytes: _builtins.int
     """Required. Size in bytes."""
     sha256: _builtins.bytes
     """Required. SHA-256 of all its bytes, 32 bytes."""
+    stored_only: _builtins.bool
+    """Optional. Only ask whether it is stored already, and take nothing in."""
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. When it is thrown away, a year from now at most; by the service's setting if not set."""
@@ -298,10 +301,11 @@ class ArtifactHeader(_message.Message):
         size_bytes: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        stored_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "delete_time", b"delete_time", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "delete_time", b"delete_time", "sha256", b"sha256", "size_bytes", b"size_bytes", "stored_only", b"stored_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

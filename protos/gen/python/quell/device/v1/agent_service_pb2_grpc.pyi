@@ -79,6 +79,7 @@ class AgentServiceStub:
       PERMISSION_DENIED    DEVICE_BANNED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
       NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+                           ARTIFACT_UNKNOWN: it is not stored, and was only to be asked for.
       INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
                            OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
       DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
@@ -138,6 +139,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
       PERMISSION_DENIED    DEVICE_BANNED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
       NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+                           ARTIFACT_UNKNOWN: it is not stored, and was only to be asked for.
       INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
                            OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
       DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
@@ -218,6 +220,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
           PERMISSION_DENIED    DEVICE_BANNED.
                                DEVICE_UNKNOWN: it must be enrolled anew.
           NOT_FOUND            ACTION_UNKNOWN: no action of this device that brings something in was handed to it here.
+                               ARTIFACT_UNKNOWN: it is not stored, and was only to be asked for.
           INVALID_ARGUMENT     HEADER_MISSING: the first message, and no other, is a header.
                                OFFSET_INVALID: the chunk does not begin where the part that came ends, or ends past the size.
           DATA_LOSS            DIGEST_MISMATCH: it is not what was announced, and none of it is kept; begin anew.
