@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from quell_agent import scan
+from quell_agent.effects import restrict_code_execution
+from quell_agent.effects.release_code_execution import ReleaseCodeExecution
 from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
+from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
 from quell_agent.persistence.find import Persistence
@@ -38,13 +41,22 @@ def offers(settings: AgentSettings, means: Means) -> Offers:
         "stop_and_quarantine": StopAndQuarantine(machine),
         "release_from_quarantine": ReleaseFromQuarantine(),
     }
+    if not restrict_code_execution.missing():
+        found = {**found, **_execution(settings, means)}
     if settings.rules is None or scan.missing():
         return found
     return {**found, "run_antivirus_scan": RunAntivirusScan(Rules(settings.rules, settings.data / "signatures"))}
+
+
+def _execution(settings: AgentSettings, means: Means) -> Offers:
+    house = House(settings.data / "execution", dead=settings.unguarded, point=means.point)
+    return {"restrict_code_execution": RestrictCodeExecution(house), "release_code_execution": ReleaseCodeExecution()}
 
 
 def lack(kind: str) -> str:
     """Return why a kind is not offered."""
     if kind == "run_antivirus_scan":
         return scan.missing() or "no folder of signatures is configured: set rules"
+    if kind in ("restrict_code_execution", "release_code_execution"):
+        return restrict_code_execution.missing()
     return "not built yet"

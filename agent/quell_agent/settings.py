@@ -26,13 +26,15 @@ class AgentSettings:
 
     `data` is its own folder; `token` an enrolment token or a file with one, for the first start only; `rules` a folder
     of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift; `quorums` how many of the
-    `approvers` must have sealed what is carried out, by kind: it holds who they are and their own public keys.
+    `approvers` must have sealed what is carried out, by kind: it holds who they are and their own public keys;
+    `unguarded` what starts while execution is restricted and no guard lives: all (`open`) or nothing (`closed`).
     """
 
     data: Path
     token: str = ""
     rules: Path | None = None
     log_level: str = "info"
+    unguarded: str = "open"
     max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
     quorums: Mapping[str, Quorum] = field(default_factory=dict)
 
@@ -56,12 +58,15 @@ class AgentSettings:
         for name in ("token", "rules", "log_level"):
             if not isinstance(written.get(name, ""), str):
                 raise ConfigInvalidError(f"{path}: {name} must be a text", name)
+        if written.get("unguarded", "open") not in ("open", "closed"):
+            raise ConfigInvalidError(f"{path}: unguarded must be open or closed", "unguarded")
         rules = Path(str(written["rules"])) if written.get("rules") else None
         return cls(
             data=Path(str(written["data"])),
             token=str(written.get("token", "")),
             rules=rules,
             log_level=str(written.get("log_level", "info")),
+            unguarded=str(written.get("unguarded", "open")),
             max_effects_per_hour=_caps(written.get("max_effects_per_hour", {})),
             quorums=_quorums(written.get("quorums", {}), written.get("approvers", {})),
         )

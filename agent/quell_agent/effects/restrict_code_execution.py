@@ -1,6 +1,7 @@
 """Let only trusted programs start: a guard answers the kernel; undo sends it away, and sets back what was set."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from quell.remediation.v1 import device_pb2, failure_pb2, item_pb2, remediation_
 
 from quell_agent import files
 from quell_agent.commands import ProgramLateError
-from quell_agent.execution import canary, memfd
+from quell_agent.execution import canary, fanotify, memfd, openers, packages
 from quell_agent.execution.control import Control, Status
-from quell_agent.execution.policy import OPEN, Policy, Selector, is_roots_alone, own_code
+from quell_agent.execution.policy import LOGIN, OPEN, PACKAGES, Policy, Selector, is_below, is_roots_alone, own_code
 from quell_agent.execution.record import Before, Record
+from quell_agent.execution.trust import login_paths
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 from quell_runtime.seams import Point, nowhere
 
@@ -50,9 +52,9 @@ class House:
     folder: Path
     root: str = "/"
     trusted: Path = Path("/usr/bin/true")
-    packages: str = "/var/lib/dpkg"
+    packages: str = PACKAGES
     dead: str = OPEN
-    login: tuple[str, ...] | None = None
+    login: tuple[str, ...] = LOGIN
     point: Point = nowhere
 
 
@@ -67,7 +69,7 @@ class RestrictCodeExecution:
 
     async def plan(self, order: device_pb2.RestrictCodeExecution, within: Sequence[item_pb2.Item] | None) -> Plan:  # noqa: ARG002 - it has one target
         """Note what may start, and how it was before."""
-        policy = self._policy(order)
+        policy = await asyncio.to_thread(self._policy, order)
         try:
             started = await canary.stranger_starts(self._house.folder, self._house.trusted)
         except (OSError, ProgramLateError):
@@ -193,8 +195,16 @@ class RestrictCodeExecution:
         own = own_code()
         if not all(map(is_roots_alone, own)):
             raise RefusedError("AGENT_NOT_SAFE", "others than root could change the agent's own code")
-        policy = Policy(allowed, folders, own, packages=self._house.packages, dead=self._house.dead)
-        return policy if self._house.login is None else replace(policy, login=self._house.login)
+        house = self._house
+        policy = Policy(allowed, folders, own, house.login, house.packages, house.dead)
+        if not all(_may_start_again(policy, openers.program(pid)) for pid in openers.ancestors(os.getpid())):
+            raise RefusedError("STARTER_NOT_TRUSTED", "what started the agent would not start again")
+        return policy
+
+
+def missing() -> str:
+    """Return why this machine can't restrict what starts; empty: it can."""
+    return fanotify.missing() or packages.missing(Path(PACKAGES))
 
 
 async def _whole(change: Coroutine[Any, Any, None]) -> None:
@@ -205,6 +215,12 @@ async def _whole(change: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.gather(making, return_exceptions=True)
         raise
+
+
+def _may_start_again(policy: Policy, program: str) -> bool:
+    """Tell whether a program that runs is ours, one by which root comes in, or of a package."""
+    ours = is_below(program, policy.own) or program in login_paths(policy.login)
+    return bool(program) and (ours or packages.bring(Path(policy.packages), program))
 
 
 def _planned(key: str, before: Before) -> PlannedItem:

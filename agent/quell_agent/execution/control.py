@@ -55,16 +55,13 @@ class Control:
 
         """
         self._write(policy)
-        asked = False
         async with asyncio.timeout(IN_FORCE_WITHIN):
             while True:
-                status = await self._ask(STATUS if asked else RESTRICT)
+                status = await self._ask(RESTRICT + f" {policy.digest}".encode())
                 if status is None:
                     await self._start()
                 elif status.policy == policy.digest:
                     return
-                else:
-                    asked = True
                 await asyncio.sleep(PAUSE)
 
     async def release(self) -> None:

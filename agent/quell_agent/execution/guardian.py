@@ -58,12 +58,13 @@ class Guard:
 
 @dataclass
 class Guardian:
-    """What it holds."""
+    """What it holds. `wanted` is the digest of the policy that the newest guard was begun for."""
 
     folder: Path
     root: str
     group: int
     listener: socket.socket
+    wanted: str
     dead: str
     login: frozenset[str]
     board: Board = field(default_factory=Board)
@@ -220,7 +221,9 @@ class Guardian:
             asked = client.recv(ANSWER_BYTES)
             if asked == RELEASE:
                 self._let_go()
-            if asked == RESTRICT:
+            word, _, wanted = asked.partition(b" ")
+            if word == RESTRICT and wanted.decode() != self.wanted:
+                self.wanted = wanted.decode()
                 self.begin_guard()
             if asked:
                 client.send(self._status())
@@ -264,14 +267,20 @@ def main() -> None:
     signal.alarm(0)
     policy = Policy.load((folder / POLICY).read_text(encoding="utf-8"))
     login = frozenset(login_paths(policy.login))
+    reader, writer = os.pipe()
     if os.fork():
+        # Until it can be asked, or is dead.
+        os.close(writer)
+        os.read(reader, 1)
         os._exit(0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nothing, descriptor)
     try:
         _be_spared()
-        Guardian(folder, root, fanotify.group(), _listener(holder), policy.dead, login).run()
+        listener = _listener(holder)
+        os.close(writer)
+        Guardian(folder, root, fanotify.group(), listener, policy.digest, policy.dead, login).run()
     finally:
         # No traceback: it reads files, which nobody may be there to answer for.
         os._exit(1)

@@ -1,5 +1,6 @@
 """What the system's packages brought, and how it was then: dpkg's own lists, read as files."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,14 @@ class Packages:
             return
         for path, moved in zip(lines[0::3], lines[1::3], strict=False):
             yield path.removeprefix(b"/"), moved.removeprefix(b"/")
+
+
+def bring(database: Path, path: str) -> bool:
+    """Tell whether a package brought a file at this path, intact or not, without keeping the lists."""
+    name = os.fsencode(path).removeprefix(b"/")
+    needles = [b"  %s\n" % each for each in (name, name.removeprefix(b"usr/"))]
+    listings = (each.read_bytes() for each in (database / "info").glob("*.md5sums"))
+    return any(needle in listing for listing in listings for needle in needles)
 
 
 def missing(database: Path) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 OPEN, CLOSED = "open", "closed"
+PACKAGES = "/var/lib/dpkg"
 OWN = ("quell_agent", "quell_executor", "quell_runtime", "quell")
 LOGIN = (
     *("/proc/1/exe", "/sbin/init", "/bin/sh", "/bin/bash", "/bin/dash", "/bin/login", "/sbin/agetty", "/sbin/sulogin"),
@@ -40,7 +41,7 @@ class Policy:
     folders: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     login: tuple[str, ...] = LOGIN
-    packages: str = "/var/lib/dpkg"
+    packages: str = PACKAGES
     dead: str = OPEN
 
     def dump(self) -> str:
