@@ -14,23 +14,48 @@ from pathlib import Path
 
 import structlog
 
-from quell_agent.commands import PIPE, Process, spawn
+from quell_agent.commands import PIPE, Child, Process, spawn
 from quell_executor.effect import RefusedError
 
 log = structlog.get_logger()
 WORKER = "quell_agent.scan_worker"
 BATCH = 16
+MEMORY_BYTES = 2 << 30
+ENDED_AT_MOST = 20
+"""So many rule files may each end the compiler; then something else is wrong."""
+Said = tuple[bool, list[tuple[str, str, str]], str, int, int, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A signature that matches: of which engine, and in which member if the file is an archive."""
+
+    rule: str
+    member: str
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a worker saw of a file; of one that no rule matches, neither digest nor size."""
+    """What a worker saw of a file; of one that no rule matches, no digest.
+
+    `cut`: it is an archive of which not all was read. `asked`: clamd could tell, if it was to be asked.
+    """
 
     path: str
     read: bool
-    rules: Sequence[str] = ()
+    hits: Sequence[Hit] = ()
     sha256: str = ""
     size: int = 0
+    owner: int = 0
+    cut: bool = False
+    asked: bool = True
+
+    @classmethod
+    def told(cls, path: str, fields: Said) -> "Seen":
+        """Read what a worker says."""
+        read, hits, sha256, size, owner, cut, asked = fields
+        return cls(path, read, [Hit(*hit) for hit in hits], sha256, size, owner, cut, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +75,9 @@ def missing() -> str:
 class Rules:
     """A folder of rules, compiled once for each state that it is in."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
-        """Keep the compiled ones in `cache`."""
+    def __init__(self, folder: Path, cache: Path, seconds: int = 20) -> None:
+        """Keep the compiled ones in `cache`. No rule file may take more `seconds` of the processor to compile."""
+        self._seconds = seconds
         self._folder = folder
         self._cache = cache
 
@@ -70,11 +96,7 @@ class Rules:
             self._cache.mkdir(mode=0o700, exist_ok=True)
             for old in self._cache.iterdir():
                 old.unlink()
-            worker = await spawn(WORKER, "compile", self._folder, target, stdout=PIPE)
-            said, _ = await worker.communicate()
-            if worker.returncode != 0:
-                raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
-            bad.write_bytes(said)
+            await asyncio.to_thread(bad.write_text, json.dumps(await self._compile(target)))
         found = Compiled(target, version, json.loads(bad.read_bytes()))
         for name, error in found.bad.items():
             log.warning("rule_file_left_out", file=name, error=error)
@@ -82,14 +104,34 @@ class Rules:
             raise RefusedError("RULES_MISSING", "there are no signatures that could be used")
         return found
 
+    async def _compile(self, target: Path) -> dict[str, str]:
+        """Compile, anew without each file that ends the compiler; return why files were left out, by their name."""
+        ended: dict[str, str] = {}
+        for _ in range(ENDED_AT_MOST):
+            arguments = ("compile", self._folder, target, json.dumps(list(ended)), str(self._seconds))
+            worker = await spawn(WORKER, *arguments, child=Child(memory_bytes=MEMORY_BYTES), stdout=PIPE)
+            try:
+                said, _ = await worker.communicate()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.kill()
+                await worker.wait()
+            lines = [json.loads(line) for line in said.splitlines()]
+            if worker.returncode == 0:
+                return {**ended, **lines[-1]}
+            if not lines:
+                break
+            ended[lines[-1]] = "it takes too much to compile"
+        raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
+
 
 class Workers:
     """Processes that read files in turn, together at a share of the processor: `percent`, 100 for each core."""
 
-    def __init__(self, rules: Path, percent: int) -> None:
-        """Start none before they are asked."""
+    def __init__(self, rules: Path, percent: int, clamd: str = "") -> None:
+        """Start none before they are asked. `clamd` is its socket, if it is to be asked as well."""
         count = max(1, min(-(-percent // 100), os.cpu_count() or 1))
-        self._command = ("scan", str(rules), str(max(1, min(100, percent // count))))
+        self._command = ("scan", str(rules), str(max(1, min(100, percent // count))), clamd)
         self._count = count
 
     async def seen(self, paths: Iterator[str]) -> AsyncGenerator[Seen, None]:
@@ -138,15 +180,17 @@ class _Worker:
         """Have files read. If the process dies of them, they are asked one by one; the culprit counts as not read."""
         said = await self._said(batch)
         if said is not None:
-            return [Seen(path, *fields) for path, fields in zip(batch, said, strict=True)]
+            return [Seen.told(path, fields) for path, fields in zip(batch, said, strict=True)]
         log.warning("scan_worker_died", files=len(batch))
         if len(batch) == 1:
             return [Seen(batch[0], read=False)]
         return [answer for path in batch for answer in await self.ask([path])]
 
-    async def _said(self, batch: Sequence[str]) -> list[tuple[bool, list[str], str, int]] | None:
+    async def _said(self, batch: Sequence[str]) -> list[Said] | None:
         if self._process is None:
-            self._process = await spawn(WORKER, *self._command, stdin=PIPE, stdout=PIPE)
+            self._process = await spawn(
+                WORKER, *self._command, child=Child(memory_bytes=MEMORY_BYTES), stdin=PIPE, stdout=PIPE
+            )
         process = self._process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         line = b""
@@ -157,7 +201,7 @@ class _Worker:
         if not line:
             await self.end()
             return None
-        found: list[tuple[bool, list[str], str, int]] = json.loads(line)
+        found: list[Said] = json.loads(line)
         return found
 
     async def end(self) -> None:

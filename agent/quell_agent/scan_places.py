@@ -52,9 +52,18 @@ def _is_unreal(place: str) -> bool:
 
 
 def _mounts_below(place: str) -> list[str]:
+    """Return the local file systems mounted below a place; from the top, not the parts that are mounted once more."""
     found = {part.mountpoint for part in psutil.disk_partitions(all=True) if part.fstype in LOCAL}
-    below = f"{place.rstrip('/')}/"
-    return sorted(top for top in found if top != place and top.startswith(below) and not _is_unreal(top))
+    below, read = f"{place.rstrip('/')}/", {_device(place)} if place == "/" else set[int]()
+    tops = (top for top in found if top != place and top.startswith(below) and not _is_unreal(top))
+    return sorted(top for top in tops if _device(top) not in read)
+
+
+def _device(folder: str) -> int:
+    try:
+        return os.stat(folder).st_dev  # noqa: PTH116 - a path here is a str
+    except OSError:
+        return 0
 
 
 def _programs() -> list[str]:

@@ -1,90 +1,126 @@
 """A process that knows YARA: it compiles a folder of rules, or reads files against compiled ones.
 
-Run by the agent, which never loads YARA itself: `compile FOLDER TARGET` and `scan COMPILED PERCENT`. Told to scan, it
-reads lines of paths (a JSON list each) until its input ends, and answers each by a line of what it saw: whether the
-file was read, and if rules match it, their names, the file's SHA-256 and its size.
+Run by the agent, which never loads YARA itself: `compile FOLDER TARGET WITHOUT SECONDS` and `scan COMPILED PERCENT
+CLAMD`. Told to scan, it reads lines of paths (a JSON list each) until its input ends, and answers each by a line of
+what it saw, as `scan.Seen` has it.
 """
 
 import json
 import os
-import resource
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yara_x
 
 from quell_agent import files
+from quell_agent.scan_archives import Unpacking
+from quell_agent.scan_clamd import Clamd, ClamdLostError
+from quell_agent.scan_compile import compiled
 
 LARGEST = 256 << 20
-"""A larger file is passed over: malware is small, and disk images and sparse giants are not."""
+"""A larger file is passed over: malware is small, and disk images are not."""
+SPARSE_FROM, SPARSE_SHARE = 64 << 20, 8
+"""So is one of this size of which so small a part is on disk."""
 FILE_SECONDS = 60
-COMPILE_SECONDS = 120
-Seen = tuple[bool, list[str], str, int]
+HITS = 200
+"""More of one file are not told."""
+Saw = tuple[bool, list[tuple[str, str, str]], str, int, int, bool, bool]
+NOT_READ: Saw = (False, [], "", 0, 0, False, True)
 
 
-def compiled(folder: Path, target: Path) -> dict[str, str]:
-    """Compile every rule file that is whole into one; return what is wrong with the others, by file name."""
-    whole, bad = yara_x.Compiler(includes_enabled=False), {}
-    for path in sorted(folder.glob("*.yar*")):
-        try:
-            text = path.read_text(encoding="utf-8")
-            alone = yara_x.Compiler(includes_enabled=False)
-            alone.add_source(text)
-            alone.build()
-        except (OSError, UnicodeDecodeError, yara_x.CompileError) as error:
-            bad[path.name] = str(error).partition("\n")[0][:200]
-            continue
-        whole.new_namespace(path.name)
-        whole.add_source(text)
-    part = target.with_suffix(".part")
-    with part.open("wb") as out:
-        whole.build().serialize_into(out)
-    part.rename(target)
-    return bad
+class _LateError(Exception):
+    """A file takes too long."""
 
 
 class Scanner:
     """Reads files, at a share of one processor core."""
 
-    def __init__(self, rules: Path, percent: int) -> None:
-        """Load compiled rules."""
+    def __init__(self, rules: Path, percent: int, clamd: str) -> None:
+        """Load compiled rules; `clamd` is its socket, empty if it is not to be asked."""
         with rules.open("rb") as source:
             self._scanner = yara_x.Scanner(yara_x.Rules.deserialize_from(source))
         self._scanner.set_timeout(FILE_SECONDS)
+        self._scanner.fast_scan(yes=True)
+        self._clamd = Clamd(clamd) if clamd else None
         self._rest = 100 / percent - 1
 
-    def look(self, path: str) -> Seen:
+    def look(self, path: str) -> Saw:
         """Read one file; then rest as long as the share asks for."""
-        started = time.thread_time()
+        started = self._spent()
         try:
-            return self._look(path)
-        except (OSError, files.NotAFileError, yara_x.ScanError, yara_x.TimeoutError):
-            return (False, [], "", 0)
+            with _alarm(FILE_SECONDS):
+                return self._look(path)
+        except (OSError, files.NotAFileError, yara_x.ScanError, yara_x.TimeoutError, _LateError):
+            return NOT_READ
         finally:
-            time.sleep((time.thread_time() - started) * self._rest)
+            if self._rest:
+                time.sleep((self._spent() - started) * self._rest)
 
-    def _look(self, path: str) -> Seen:
+    def _spent(self) -> float:
+        return time.thread_time() + (self._clamd.seconds if self._clamd else 0)
+
+    def _look(self, path: str) -> Saw:
         parent, _, name = path.rpartition("/")
         with files.opened_folder(parent or "/") as folder, files.opened_file(folder, name) as file:
-            size = os.fstat(file).st_size
-            if not 0 < size <= LARGEST:
-                return size == 0, [], "", size
-            seen = self._scanner.scan_file(f"/proc/self/fd/{file}")
-            rules = [rule.identifier for rule in seen.matching_rules]
-            digest = files.content_of(file).sha256 if rules else ""
-            return True, rules, digest, size
+            status = os.fstat(file)
+            size = status.st_size
+            if not size:
+                return (True, [], "", 0, status.st_uid, False, True)
+            if size > LARGEST or (size > SPARSE_FROM and status.st_blocks * 512 * SPARSE_SHARE < size):
+                return NOT_READ
+            hits = [(rule, "", "yara") for rule in _rules(self._scanner.scan_file(f"/proc/self/fd/{file}"))]
+            asked, known = self._known_to_clamd(file, size)
+            unpacking = Unpacking()
+            with os.fdopen(file, "rb", closefd=False) as source:
+                for member, data in unpacking.members(source, size):
+                    hits += [(rule, files.shown(member), "yara") for rule in _rules(self._scanner.scan(data))]
+            hits += [(rule, "", "clamd") for rule in known]
+            digest = files.content_of(file).sha256 if hits else ""
+            return (True, list(dict.fromkeys(hits))[:HITS], digest, size, status.st_uid, unpacking.cut, asked)
+
+    def _known_to_clamd(self, file: int, size: int) -> tuple[bool, list[str]]:
+        """Return whether clamd could be asked, if it was to be, and what it says."""
+        if self._clamd is None:
+            return True, []
+        try:
+            return True, self._clamd.signatures(file, size)
+        except ClamdLostError:
+            return False, []
+
+
+def _rules(results: yara_x.ScanResults) -> list[str]:
+    return [rule.identifier for rule in results.matching_rules]
+
+
+@contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _late(_number: int, _frame: object) -> None:
+    raise _LateError
 
 
 def main() -> None:
     """Do as the arguments say."""
     os.nice(10)
-    what, first, second = sys.argv[1:]
+    what, *arguments = sys.argv[1:]
     if what == "compile":
-        resource.setrlimit(resource.RLIMIT_CPU, (COMPILE_SECONDS, COMPILE_SECONDS))
-        sys.stdout.write(json.dumps(compiled(Path(first), Path(second))))
+        folder, target, without, seconds = arguments
+        bad = compiled(Path(folder), Path(target), set(json.loads(without)), int(seconds))
+        sys.stdout.write(json.dumps(bad) + "\n")
         return
-    scanner = Scanner(Path(first), int(second))
+    rules, percent, clamd = arguments
+    signal.signal(signal.SIGALRM, _late)
+    scanner = Scanner(Path(rules), int(percent), clamd)
     for line in sys.stdin:
         sys.stdout.write(json.dumps([scanner.look(path) for path in json.loads(line)]) + "\n")
         sys.stdout.flush()

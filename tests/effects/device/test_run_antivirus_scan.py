@@ -1,10 +1,13 @@
 """A scan finds what its rules know, passes over what is no file, and can be stopped."""
 
 import asyncio
+import gzip
 import os
+import pwd
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -15,7 +18,7 @@ from eventually import eventually
 from quarantine_world import Said, digests
 from quell_agent import scan
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
-from quell_agent.scan import Rules
+from quell_agent.scan import Rules, Workers
 from quell_agent.scan_places import files_in, places
 from quell_executor.contract import ACTION
 from quell_executor.effect import Reading, RefusedError
@@ -35,6 +38,7 @@ class Scene:
         self.box.mkdir()
         shutil.copy(EXAMPLE, self.rules)
         self.said = Said()
+        self.clamd: tuple[str, ...] = ()
 
     def file(self, name: str, content: bytes) -> Path:
         """Make a file."""
@@ -47,7 +51,7 @@ class Scene:
         """Scan paths, or all of it."""
         scope = device_pb2.PathScan(paths=map(str, paths or (self.box,)))
         order = device_pb2.RunAntivirusScan(paths=scope, cpu_percent=percent)
-        return await RunAntivirusScan(Rules(self.rules, self.cache)).read(ACTION, order, self.said)
+        return await RunAntivirusScan(Rules(self.rules, self.cache), self.clamd).read(ACTION, order, self.said)
 
 
 @pytest.fixture
@@ -77,6 +81,7 @@ async def test_the_marker_is_found_and_all_is_counted(scene: Scene) -> None:
     assert item.item.finding.signature == "quell_demo_marker"
     assert (item.item.finding.file.path, item.item.finding.file.size_bytes) == (str(bad), 5000 + len(MARKER))
     assert item.item.finding.file.sha256 == digests(bad).sha256
+    assert (item.item.finding.engine, item.item.finding.owner) == ("yara", pwd.getpwuid(os.geteuid()).pw_name)
     assert scene.said.messages[-1] == "41 of 41 files, 1 findings"
     assert workers() == []
 
@@ -105,13 +110,106 @@ async def test_a_bad_rule_file_is_left_out_and_told(scene: Scene) -> None:
     second = await scene.scan()
     assert len(second.items) == 1
     assert "2 rule files left out" in scene.said.messages[-1]
-    assert first.scan is not None
     assert second.scan is not None
+    assert {left.name for left in second.scan.left_out} == {"broken.yar", "include.yar"}
+    assert first.scan is not None
     assert first.scan.signature_version != second.scan.signature_version
     (scene.rules / EXAMPLE.name).unlink()
     with pytest.raises(RefusedError) as refusal:
         await scene.scan()
     assert refusal.value.failure.reason == "RULES_MISSING"
+
+
+async def test_a_rule_file_that_ends_the_compiler_is_left_out(scene: Scene) -> None:
+    """One that costs more than may be has its process killed; the next does without it."""
+    rules = (f"rule c{i} {{ strings: $a = /a{i}.{{1,100}}b{i}/ condition: $a }}" for i in range(30_000))
+    (scene.rules / "costly.yar").write_text("\n".join(rules))
+    found = await Rules(scene.rules, scene.cache, seconds=1).compiled()
+    assert found.bad == {"costly.yar": "it takes too much to compile"}
+    assert found.path.exists()
+
+
+async def test_a_rule_that_finds_everything_stops_counting(scene: Scene) -> None:
+    """It is told, and the good rule's finding stays; control: on few files it counts."""
+    (scene.rules / "broad.yar").write_text("rule broad { condition: filesize > 0 }")
+    scene.file("bad", MARKER)
+    few = await scene.scan()
+    assert {item.item.finding.signature for item in few.items} == {"broad", "quell_demo_marker"}
+    for number in range(300):
+        scene.file(str(number), b"x")
+    many = await scene.scan()
+    assert [item.item.finding.signature for item in many.items] == ["quell_demo_marker"]
+    assert many.scan is not None
+    assert [(left.name, left.reason) for left in many.scan.left_out] == [
+        ("broad", "it finds more than 10 % of all files")
+    ]
+
+
+@pytest.mark.skipif(not Path("/var/lib/dpkg/status").exists(), reason="not a Debian: no lists of packages")
+async def test_a_rule_that_finds_packaged_programs_stops_counting(scene: Scene) -> None:
+    """The accident that security products are remembered for."""
+    (scene.rules / "broad.yar").write_text("rule broad { condition: uint32(0) == 0x464c457f }")
+    scene.file("bad", MARKER)
+    shutil.copy("/usr/bin/env", scene.box)
+    programs = [Path("/usr/bin", name) for name in ("env", "tail", "head", "sort", "tr")]
+    found = await scene.scan(scene.box, *programs)
+    assert [item.item.finding.signature for item in found.items] == ["quell_demo_marker"]
+    assert found.scan is not None
+    assert found.scan.left_out[0].name == "broad"
+    alone = await scene.scan(scene.box)
+    assert {item.item.finding.signature for item in alone.items} == {"broad", "quell_demo_marker"}
+
+
+async def test_archives_are_read_and_bombs_told(scene: Scene) -> None:
+    """The finding names archive and member; what was not read to its end is counted."""
+    with zipfile.ZipFile(scene.box / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("docs/harmless", b"x")
+        archive.writestr("docs/evil", MARKER + bytes(100))
+    (scene.box / "bomb.gz").write_bytes(gzip.compress(bytes(64 << 20)))
+    found = await scene.scan()
+    (item,) = found.items
+    assert item.item.finding.file.path == str(scene.box / "a.zip")
+    assert item.item.finding.file.sha256 == digests(scene.box / "a.zip").sha256
+    assert item.item.finding.member == "docs/evil"
+    assert found.scan is not None
+    assert (found.scan.scanned_files, found.scan.cut_archives) == (2, 1)
+
+
+async def test_files_that_vanish_are_no_error(scene: Scene) -> None:
+    """Counted first and gone when their turn comes: passed over."""
+    paths = [str(scene.file(str(number), b"x")) for number in range(50)]
+    rules = await Rules(scene.rules, scene.cache).compiled()
+    for path in paths[::2]:
+        os.unlink(path)  # noqa: PTH108 - as given
+    seen = [each async for each in Workers(rules.path, 100).seen(iter(paths))]
+    assert (len(seen), sum(each.read for each in seen)) == (50, 25)
+
+
+MOUNTED = """
+import os, subprocess, sys
+from quell_agent.scan_places import _mounts_below, files_in
+box = sys.argv[1]
+for name in ("real", "again", "memory"):
+    os.mkdir(f"{box}/{name}")
+open(f"{box}/real/file", "w").close()
+subprocess.run(["mount", "--bind", f"{box}/real", f"{box}/again"], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "none", f"{box}/memory"], check=True)
+subprocess.run(["mount", "--bind", box, f"{box}/real"], check=True)
+open(f"{box}/memory/file", "w").close()
+assert {f"{box}/again", f"{box}/real"}.isdisjoint(_mounts_below("/")), "read twice"
+assert f"{box}/memory" in _mounts_below("/")
+found = sorted(files_in([box]))
+assert {f"{box}/again/file", f"{box}/memory/file"} <= set(found), found
+assert len(found) < 10, "a loop"
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace: needs root")
+def test_what_is_mounted_again_is_no_loop(tmp_path: Path) -> None:
+    """A folder mounted into itself ends; from the top, what is read already is not read by another name."""
+    command = ["unshare", "-m", sys.executable, "-c", MOUNTED, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - ours
 
 
 async def test_rules_are_compiled_once(scene: Scene) -> None:
