@@ -173,6 +173,15 @@ server_ca = "{folder.certificate("deployment-ca")}"
 """
 
 
+def _asked(folder: Folder, ports: Ports) -> str:
+    """Return where a service asks for what people ask of it by hand."""
+    return f"""
+[action_center]
+address = "{ports.at("actioncenter")}"
+server_ca = "{folder.certificate("deployment-ca")}"
+"""
+
+
 def _action_center(folder: Folder, ports: Ports) -> str:
     head = f"""\
 seal_key = "{folder.seal_key("center")}"
@@ -201,7 +210,7 @@ listen = "{ports.at("enrolment")}"
 certificate = "{folder.certificate("enrolment")}"
 key = "{folder.key("enrolment")}"
 """
-    return head + _api(folder, ports, "device") + agents
+    return head + _api(folder, ports, "device") + _asked(folder, ports) + agents
 
 
 def _email(folder: Folder, ports: Ports) -> str:
@@ -215,7 +224,7 @@ link_key = "{folder.root / "keys" / "link.key"}"
 [click]
 listen = "{ports.at("click")}"
 """
-    return head + _api(folder, ports, "email") + click
+    return head + _api(folder, ports, "email") + _asked(folder, ports) + click
 
 
 def _agent(folder: Folder) -> str:

@@ -22,9 +22,10 @@ def _profile(session: Session) -> Profile:
 
 
 def _show(session: Session, found: OwnKey) -> None:
-    """Print the public half as people.toml has it."""
-    click.echo(f"{own_key.path_of(_profile(session), session.person)} is {found.person}'s own: keep it to yourself")
-    click.echo(f'config/people.toml: [people.{found.person}] keys = ["{found.key.public.hex()}"]')
+    """Print the public half as people.toml has it, below [people.NAME]."""
+    path = own_key.path_of(_profile(session), session.person)
+    click.echo(f"{path} is {found.person}'s own; below [people.{found.person}] in people.toml:", err=True)
+    click.echo(f'keys = ["{found.key.public.hex()}"]')
 
 
 @keys.command("make")

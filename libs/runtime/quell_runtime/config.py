@@ -71,6 +71,15 @@ class Listener(ServerTls):
     client_ca: FilePath
 
 
+class Peer(Section):
+    """Another of our services, which this one asks, showing the certificate of its own listener."""
+
+    address: Address
+    server_ca: FilePath
+    server_name: str = ""
+    """What its certificate must be for, if that is not the address's host."""
+
+
 class Loopback(Section):
     """A listener for this machine alone, which asks nobody who it is."""
 

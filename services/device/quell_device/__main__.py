@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from quell.device.v1 import (
     agent_service_pb2_grpc,
     artifact_service_pb2_grpc,
-    device_remediation_service_pb2,
+    device_remediation_service_pb2_grpc,
     fleet_service_pb2_grpc,
 )
 from quell.executor.v1 import executor_service_pb2_grpc
@@ -23,6 +23,7 @@ from quell_device.api.agents import AgentServicer
 from quell_device.api.artifacts import ArtifactServicer
 from quell_device.api.executor import ExecutorServicer
 from quell_device.api.fleet import FleetServicer
+from quell_device.api.remediations import DeviceRemediationServicer
 from quell_device.application.artifacts import Artifacts
 from quell_device.application.center import Center
 from quell_device.application.enrolment import Enrolment, Terms
@@ -32,7 +33,7 @@ from quell_device.application.uploads import Intake, Uploads
 from quell_device.domain.artifacts import Quota
 from quell_device.settings import DeviceSettings
 from quell_device.store.parts import Parts
-from quell_runtime import pki, program
+from quell_runtime import by_hand, pki, program
 from quell_runtime.config import load
 from quell_runtime.people import People
 from quell_runtime.seams import Clock, Point, SystemClock, SystemRng, nowhere
@@ -59,7 +60,10 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
     """Put the service together over the data in its folder."""
     rng = SystemRng()
     people = People(settings.people)
-    async with opened(settings.data, "quell_device.store", name="device", point=point) as store:
+    async with (
+        opened(settings.data, "quell_device.store", name="device", point=point) as store,
+        by_hand.action_center(settings.action_center, settings.api) as asked,
+    ):
         registry = Registry(store, clock)
         await registry.begin()
         center = Center(registry, settings.deployment, bytes.fromhex(settings.root_key))
@@ -83,7 +87,10 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
         )
         service.api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(gateway))
         service.api.add(artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server, ArtifactServicer(artifacts))
-        service.api.add_unserved(device_remediation_service_pb2.DESCRIPTOR)
+        service.api.add(
+            device_remediation_service_pb2_grpc.add_DeviceRemediationServiceServicer_to_server,
+            DeviceRemediationServicer(asked),
+        )
         for server in (service.agents, service.enrolment):
             server.add(agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents)
         running = [asyncio.create_task(each) for each in (gateway.presence.run(), artifacts.run())]

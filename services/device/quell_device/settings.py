@@ -9,7 +9,7 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
-from quell_runtime.config import Address, Hex32, Listener, Section, ServerTls, Settings
+from quell_runtime.config import Address, Hex32, Listener, Peer, Section, ServerTls, Settings
 
 
 class Dialled(ServerTls):
@@ -80,6 +80,8 @@ class DeviceSettings(Settings):
     """The deployment's root public key."""
     key_set: Path | None = None
     """A sealed `KeySet` for devices that come before the Action Center has sent one."""
+    action_center: Peer | None = None
+    """Who is asked for what people ask for by hand."""
     agents: Agents
     enrolment: Dialled
     artifacts: ArtifactStore = ArtifactStore()

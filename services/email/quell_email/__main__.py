@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from quell.email.v1 import email_remediation_service_pb2, mailbox_service_pb2, url_service_pb2_grpc
+from quell.email.v1 import email_remediation_service_pb2_grpc, mailbox_service_pb2, url_service_pb2_grpc
 from quell.executor.v1 import executor_service_pb2_grpc
 
 from quell_email.api import click
+from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
 from quell_email.effects.block_url import BlockUrl
 from quell_email.effects.restore_messages import RestoreMessages
@@ -28,7 +29,7 @@ from quell_executor.quorum import quorums_of
 from quell_executor.service import ExecutorServicer
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
-from quell_runtime import pki, program
+from quell_runtime import by_hand, pki, program
 from quell_runtime.config import load
 from quell_runtime.kinds import kinds
 from quell_runtime.people import People
@@ -65,7 +66,10 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
-        api.add_unserved(mailbox_service_pb2.DESCRIPTOR, email_remediation_service_pb2.DESCRIPTOR)
+        center = await stack.enter_async_context(by_hand.action_center(settings.action_center, settings.api))
+        register = email_remediation_service_pb2_grpc.add_EmailRemediationServiceServicer_to_server
+        api.add(register, EmailRemediationServicer(center))
+        api.add_unserved(mailbox_service_pb2.DESCRIPTOR)
         yield Service(api, people, urls)
 
 

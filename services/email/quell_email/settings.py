@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from quell_executor.quorum import quorums_of
-from quell_runtime.config import Hex32, Loopback, Settings
+from quell_runtime.config import Hex32, Loopback, Peer, Settings
 from quell_runtime.errors import InvalidError
 
 
@@ -31,6 +31,8 @@ class EmailSettings(Settings):
     link_key: FilePath | None = None
     """A file of 32 bytes or more that sign the links to the click endpoint."""
 
+    action_center: Peer | None = None
+    """Who is asked for what people ask for by hand."""
     quorums: dict[str, int] = Field(default_factory=dict)
     """By kind, how many of the approvers must have sealed what is carried out; no server can lower it."""
     approvers: dict[str, list[str]] = Field(default_factory=dict)

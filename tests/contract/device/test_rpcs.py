@@ -1,7 +1,6 @@
 """Every RPC of the device service, asked wrongly: the exact code and reason, and nothing is stored."""
 
 import asyncio
-import functools
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,8 +11,6 @@ from google.protobuf.message import Message
 from quell.device.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
-    device_remediation_service_pb2,
-    device_remediation_service_pb2_grpc,
     fleet_service_pb2,
 )
 from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc
@@ -297,14 +294,3 @@ async def test_an_agent_says_hello_before_anything_else(house: House) -> None:
         await call.write(agent_service_pb2.ConnectRequest(up=receipt))
         problem = await refused(call.read)
     assert (problem.code, problem.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PROTOCOL_UNSUPPORTED")
-
-
-async def test_what_is_not_served_yet_says_so(house: House) -> None:
-    """UNIMPLEMENTED with a reason, to those who might call it."""
-    async with house.deployment.channel(house.service.api.port, "ann", "device") as channel:
-        remediations = device_remediation_service_pb2_grpc.DeviceRemediationServiceStub(channel)
-        methods = device_remediation_service_pb2.DESCRIPTOR.services_by_name["DeviceRemediationService"].methods
-        for method in methods:
-            request = getattr(device_remediation_service_pb2, method.input_type.name)()
-            problem = await refused(functools.partial(getattr(remediations, method.name), request, timeout=10))
-            assert (problem.code, problem.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED_YET")

@@ -36,5 +36,6 @@ def test_every_line_works_as_printed(tmp_path: Path) -> None:
         "URL_ANSWER_BLOCKED",
         '"undo_of": "actions/48b820ec-cba5-5678-8e04-41019bf8c6a5"',
         "*.evil.test",
+        "*.evil2.test",
     ):
         assert seen in ran.stdout, f"{seen} was not seen in:\n{ran.stdout}\n{ran.stderr}"
