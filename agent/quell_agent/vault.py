@@ -149,6 +149,11 @@ class Vaults:
         for room in self.rooms():
             room.sweep()
 
+    @property
+    def device(self) -> str:
+        """Whose vaults they are: `devices/{device}`."""
+        return self._keys.device
+
     def rooms(self) -> Iterator[Room]:
         """Yield each vault that can be reached, open until the next is asked for."""
         for folder in self._folders:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from quell_agent.before import Before
 from quell_agent.files import CHUNK
-from quell_runtime.sealing import key_id_of
+from quell_runtime.sealing import SealKey, device_id, key_id_of
 
 MAGIC = b"quell-vault-1\n"
 TAG_BYTES = 16
@@ -49,6 +49,11 @@ class VaultKeys:
         """Take the 32 private bytes of the device's identity key."""
         self._identity = identity
         self._recovery = recovery
+
+    @property
+    def device(self) -> str:
+        """The device whose identity key it is: `devices/{device}`."""
+        return f"devices/{device_id(SealKey(self._identity).key_id)}"
 
     def wrap(self, data_key: bytes) -> Wraps:
         """Lock a data key for each who may open it."""

@@ -305,6 +305,14 @@ class House:
         for connection in self._connections:
             await connection.close()
 
+    def lose_journal(self, copy: bytes = b"") -> None:
+        """Lose the journal while nobody lives; with an older copy of it, if there is one."""
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        if copy:
+            self.path.write_bytes(copy)
+        migrate(self.path, JOURNAL)
+
     async def again(self, point: Point | None = None) -> None:
         """Die, live again, and be called."""
         await self.crash()

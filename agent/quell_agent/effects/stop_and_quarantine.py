@@ -20,7 +20,8 @@ from quell_agent.processes import Processes, Wanted
 from quell_agent.search import Search, named, names_that_mean
 from quell_agent.steps import finish, give_back, lock, logged, look, move_in
 from quell_agent.vault import Room, Vaults
-from quell_executor.effect import Finding, Plan, PlannedItem, Progress
+from quell_agent.vault_marks import marks
+from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress
 from quell_runtime.seams import Point, nowhere
 
 
@@ -56,6 +57,10 @@ class StopAndQuarantine:
     async def plan_revert(self, plan: Plan) -> Plan:
         """Plan to put the same back."""
         return replace(plan, reverts=True, notes=())
+
+    async def marks(self) -> Sequence[Mark]:
+        """Read the records of the vaults."""
+        return await asyncio.to_thread(marks, self._machine.vaults, _planned_thing)
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take the files, or give them back."""
@@ -182,6 +187,10 @@ class _Work:
 
 def _planned(before: Before) -> PlannedItem:
     return PlannedItem(before.key, item_pb2.Item(file=_file(before)), before.dump(), names_that_mean(before))
+
+
+def _planned_thing(thing: Before | Start) -> PlannedItem:
+    return _planned_start(thing) if isinstance(thing, Start) else _planned(thing)
 
 
 def _planned_start(start: Start) -> PlannedItem:

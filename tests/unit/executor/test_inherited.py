@@ -1,7 +1,5 @@
 """A journal that was lost: what the effects' own marks tell of is owned, reported, and taken back by hand."""
 
-from pathlib import Path
-
 import pytest
 from quell.remediation.v1 import outcome_pb2, remediation_pb2
 from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
@@ -9,9 +7,7 @@ from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
 from kit_house import House, stored
 from kit_network import KEY, Network, isolate, join
 from kit_world import content, give_back, quarantine
-from quell_executor.executor import JOURNAL
 from quell_executor.journal.records import OUTGOING, OWNERS
-from quell_runtime.store.opening import migrate
 
 BAD = content("bad")
 IN_FORCE = outcome_pb2.EFFECT_STATE_IN_FORCE
@@ -27,19 +23,10 @@ async def network(house: House) -> Network:
     return found
 
 
-def lose(path: Path) -> None:
-    """Lose the journal."""
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-    migrate(path, JOURNAL)
-
-
 async def live_on(house: House, copy: bytes = b"") -> None:
     """Lose the journal, and live on; with an older copy of it, if there is one."""
     await house.crash()
-    lose(house.path)
-    if copy:
-        house.path.write_bytes(copy)
+    house.lose_journal(copy)
     house.center.reports.clear()
     await house.move_in()
     await house.connect()

@@ -47,6 +47,14 @@ class Sight:
     held: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that we hold, with all its copies, and the bare id of the action that took it, by its own record."""
+
+    message: Found
+    action: str
+
+
 class Mailboxes(Protocol):
     """Mailboxes by canonical address. Nothing here decides whether it may be done.
 
@@ -66,6 +74,9 @@ class Mailboxes(Protocol):
 
     async def look(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Sight:
         """Look where these messages are now."""
+
+    async def held(self, mailbox: str) -> Sequence[Held]:
+        """Return all that we hold of a mailbox and have a record of."""
 
     async def take(self, mailbox: str, digests: Collection[str], action: str, *, sent: bool) -> None:
         """Take every copy of these out of the user's sight, wherever it is now, with what restores it written down.

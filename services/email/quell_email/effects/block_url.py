@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quell.remediation.v1 import email_pb2, item_pb2
+from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2
 
 from quell_email.domain.errors import PatternInvalidError
 from quell_email.domain.patterns import pattern_of
 from quell_email.store.urls import UrlTable
-from quell_executor.effect import Finding, Plan, PlannedItem, Progress, RefusedError
+from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 
 
 class BlockUrl:
@@ -24,10 +24,7 @@ class BlockUrl:
             pattern = str(pattern_of(order.pattern))
         except PatternInvalidError as error:
             raise RefusedError(error.reason, error.message) from None
-        item = item_pb2.Item(url=item_pb2.UrlItem(pattern=pattern))
-        key = key_of(pattern)
-        # Before it there was no entry, or one of our own: either way nothing that undo would have to bring back.
-        return Plan((PlannedItem(key, item, b""),), frozenset({key}))
+        return Plan((_planned(pattern),), frozenset({key_of(pattern)}))
 
     async def apply(self, plan: Plan, progress: Progress) -> None:  # noqa: ARG002 - it takes no time
         """Write the entries, or take them out."""
@@ -52,6 +49,23 @@ class BlockUrl:
     async def plan_revert(self, plan: Plan) -> Plan:
         """Plan to take the entry out."""
         return replace(plan, reverts=True)
+
+    async def marks(self) -> Sequence[Mark]:
+        """Read the entries."""
+        return [
+            Mark(
+                entry.action,
+                remediation_pb2.Remediation(block_url=email_pb2.BlockUrl(pattern=entry.pattern)),
+                _planned(entry.pattern),
+            )
+            for entry in await self._urls.all()
+        ]
+
+
+def _planned(pattern: str) -> PlannedItem:
+    # Before it there was no entry, or one of our own: either way nothing that undo would have to bring back.
+    key = key_of(pattern)
+    return PlannedItem(key, item_pb2.Item(url=item_pb2.UrlItem(pattern=pattern)), b"", frozenset({key}))
 
 
 def key_of(pattern: str) -> str:

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2
+from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2, remediation_pb2, target_pb2
 
-from quell_email.domain.mailboxes import Found, Mailboxes, Place
-from quell_email.domain.selection import Criterion, address_of, again, criteria, key_of, names, names_of
-from quell_executor.effect import Finding, Plan, PlannedItem, Progress, RefusedError
+from quell_email.domain.mailboxes import Found, Held, Mailboxes, Place
+from quell_email.domain.selection import SENT, Criterion, address_of, again, criteria, key_of, names, names_of
+from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 
 AT_ONCE = 4
 """Mailboxes that are worked on at a time: fsyncs of different folders overlap."""
@@ -94,6 +94,14 @@ class SoftDeleteMessages:
         """Plan to put back; what hinders one is found by the probe, at the time."""
         return replace(plan, reverts=True)
 
+    async def marks(self) -> Sequence[Mark]:
+        """Read the records of what we hold."""
+        return [
+            _mark(mailbox, held)
+            for mailbox in sorted(await self._mailboxes.addresses())
+            for held in await self._mailboxes.held(mailbox)
+        ]
+
     async def _find_all(self, wanted: Sequence[Criterion], *, sent: bool) -> list[tuple[str, Found]]:
         known = await self._mailboxes.addresses()
         for one in wanted:
@@ -136,6 +144,16 @@ class SoftDeleteMessages:
             for mailbox, messages in zip(asked, answers, strict=True)
             for message in messages
         }
+
+
+def _mark(mailbox: str, held: Held) -> Mark:
+    # A copy from among what its user has sent is only taken where such copies are meant.
+    sent = any(place.folder.rpartition("/")[2].casefold() in SENT for place in held.message.places)
+    named = target_pb2.MessageRef(mailbox=f"mailboxes/{mailbox}", sha256=held.message.sha256)
+    selector = target_pb2.MessageSelector(messages=target_pb2.MessageList(messages=[named]))
+    order = email_pb2.SoftDeleteMessages(messages=selector, include_sent_copies=sent)
+    item = _planned(mailbox, held.message, names(selector), sent=sent)
+    return Mark(held.action, remediation_pb2.Remediation(soft_delete_messages=order), item)
 
 
 def _planned(mailbox: str, message: Found, asked: frozenset[str], *, sent: bool) -> PlannedItem:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from quell_email.domain.mailboxes import Found, Sight
+from quell_email.domain.mailboxes import Found, Held, Sight
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import moving, search
 from quell_email.maildir.index import Index
@@ -54,6 +54,10 @@ class Maildirs:
         asked = frozenset(digests)
         seen = await self._trip(mailbox, lambda root: search.look(root, self._index, asked, sent=sent))
         return seen or Sight(frozenset(), frozenset())
+
+    async def held(self, mailbox: str) -> Sequence[Held]:
+        """Return all that we hold and have a record of."""
+        return await self._trip(mailbox, lambda root: search.held(root, self._index)) or ()
 
     async def take(self, mailbox: str, digests: Collection[str], action: str, *, sent: bool) -> None:
         """Take every copy out of sight."""

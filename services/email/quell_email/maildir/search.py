@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from quell_email.domain.mailboxes import Found, Place, Sight
+import structlog
+
+from quell_email.domain.mailboxes import Found, Held, Place, Sight
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import names
 from quell_email.maildir.box import shelves, uids
@@ -13,6 +15,8 @@ from quell_email.maildir.hold import hold_of
 from quell_email.maildir.index import File, Index
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import moment
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,22 @@ def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Si
     with hold_of(root) as hold:
         held = hold.digests() if hold else frozenset()
     return Sight(digests & visible, digests & held)
+
+
+def held(root: Path, index: Index) -> list[Held]:
+    """Return all that we hold and have a record of."""
+    found: dict[str, Held] = {}
+    with hold_of(root) as hold:
+        for kept in hold.kept() if hold else ():
+            if kept.place is None:
+                log.warning("record_lost", sha256=kept.sha256)
+                continue
+            with suppress(FileNotFoundError):
+                described = _described(index, _Copy(kept.file, kept.place, visible=False))
+                one = found.get(kept.sha256) or Held(Found(kept.sha256, *described, ()), kept.action)
+                message = replace(one.message, places=(*one.message.places, kept.place))
+                found[kept.sha256] = replace(one, message=message)
+    return list(found.values())
 
 
 def _copies(root: Path, *, sent: bool) -> Iterator[_Copy]:

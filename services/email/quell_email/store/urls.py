@@ -59,6 +59,10 @@ class UrlTable:
         found = await self.store.select(BLOCKED, f"WHERE pattern IN ({marks})", patterns)
         return {entry.pattern: entry for entry in found if entry.pattern in self.blocklist}
 
+    async def all(self) -> Sequence[BlockedUrl]:
+        """Return every entry."""
+        return await self.store.select(BLOCKED)
+
     async def block(self, patterns: Sequence[str], action: str) -> None:
         """Block patterns that are not yet."""
         now = self.clock.now()
