@@ -98,4 +98,4 @@ def own_code() -> tuple[str, ...]:
 
 def is_below(path: str, folders: Iterable[str]) -> bool:
     """Tell whether a path is one of these, or lies below one."""
-    return any(path == folder or path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+    return any(f"{path}/".startswith(f"{folder.rstrip('/')}/") for folder in folders)

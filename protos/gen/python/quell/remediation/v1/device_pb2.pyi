@@ -211,7 +211,9 @@ Global___OffboardMachine: _TypeAlias = OffboardMachine  # noqa: Y015
 
 @_typing.final
 class RestrictCodeExecution(_message.Message):
-    """Let only trusted programs start on a device."""
+    """Let only trusted programs start on a device: intact files of the system's own packages, and what is allowed here. What
+    runs already goes on. Programs that are not trusted can't be read either, but by the agent.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -222,11 +224,15 @@ class RestrictCodeExecution(_message.Message):
     """Required. The device: `devices/{device}`."""
     @_builtins.property
     def allowed(self) -> _containers.RepeatedCompositeFieldContainer[_target_pb2.FileSelector]:
-        """Optional. What may start besides intact files of the system's own packages."""
+        """Optional. What may start besides intact files of the system's own packages. By a path alone only a file that root
+        owns and nobody else can change or replace; any other path is refused.
+        """
 
     @_builtins.property
     def allowed_folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Folders whose content may start; owned by root and not writable by others, or they are refused."""
+        """Optional. Folders whose content may start; owned by root and not writable by others, or they are refused. Of their
+        content only what root owns and nobody else can change or replace.
+        """
 
     def __init__(
         self,
