@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from quell.remediation.v1 import device_pb2, result_pb2
 
 from quarantine_world import Said
 from quell_agent.effects.collect_investigation_package import CollectInvestigationPackage
+from quell_agent.package.archive import Archive
+from quell_agent.package.collection import Collection
+from quell_agent.package.gathering import Source
+from quell_agent.package.machine import Machine
+from quell_agent.package.sources import SOURCES
+from quell_agent.package.walk import Walk
 from quell_executor.contract import ACTION
 from quell_executor.effect import Reading
 
@@ -104,3 +111,13 @@ class Scene:
         await self.read(root, most=most, window=window)
         assert list(self.spool.iterdir()) == []
         return Package(self.shelf.brought[-1][1])
+
+
+def taken(*names: str, machine: Machine | None = None, most: int = 1 << 30, sources: Sequence[Source] = ()) -> Package:
+    """Return a package of some sources alone, of the machine that we run on if no other is given."""
+    out = io.BytesIO()
+    archive = Archive(out, most)
+    collection = Collection(machine or Machine(Walk(), taken=archive.taken), archive)
+    chosen = [*(source for source in SOURCES if source.name in names), *sources]
+    archive.end({"sources": [collection.take(source) for source in chosen]})
+    return Package(out.getvalue())

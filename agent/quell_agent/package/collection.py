@@ -57,6 +57,9 @@ class Collection:
             del told["entry"]
         for _ in content:
             pass
+        if known := self._archive.taken.get(entry):
+            # The same file by another pattern: what is told is what was read first.
+            told |= {name: known[name] for name in ("status", "size", "sha256")}
         self._archive.note(told)
         return told
 

@@ -35,7 +35,8 @@ def items(machine: Machine) -> Iterator[Item]:
     for name, entry in SERVED_BY.items():
         if known := machine.taken.get(entry):
             told = {field: known[field] for field in ("size", "sha256")}
-            yield _of(Item(Status.COLLECTED, str(known.get("path", "")), entry=entry, facts=told), name)
+            what = (known.get("path", ""), known.get("command", ()))
+            yield _of(Item(Status.COLLECTED, *what, entry=entry, facts=told), name)
 
 
 def _of(item: Item, name: str) -> Item:

@@ -123,7 +123,7 @@ async def test_giants_are_left_out_and_logs_cut(scene: Scene) -> None:
 @pytest.fixture
 def in_memory() -> Iterator[Scene]:
     """Return a machine whose files are quickly made and quickly gone."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108 - a folder of our own there
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Scene(Path(folder))
 
 
@@ -156,12 +156,12 @@ async def test_names_that_break_tools_are_safe_everywhere(scene: Scene) -> None:
     assert sorted(found.zip.read(item["entry"]) for item in items) == [b"%d" % number for number in range(len(NAMES))]
     paths = {item["path"] for item in items}
     assert {"/etc/cron.d/new\nline", "/etc/cron.d/not utf-8 \\xff\\xfe", "/etc/cron.d/back\\\\slash"} <= paths
-    for name in found.zip.namelist():
-        assert name.isascii()
-        assert name.isprintable()
-        assert "\\" not in name
-        assert not {"", ".", ".."} & set(name.split("/"))
-        assert all(len(part) < 255 for part in name.split("/"))
+    for entry in found.zip.namelist():
+        assert entry.isascii()
+        assert entry.isprintable()
+        assert "\\" not in entry
+        assert not {"", ".", ".."} & set(entry.split("/"))
+        assert all(len(part) < 255 for part in entry.split("/"))
 
 
 def test_different_names_stay_different() -> None:
