@@ -7,7 +7,7 @@ takes from `grpc_fixtures`. The executor is the real kit over mail in memory (`m
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -36,6 +36,7 @@ from quell_actioncenter.settings import ActionCenterSettings
 from quell_actioncenter.settings import Executor as ExecutorSection
 from quell_actioncenter.store.tables import EXECUTORS, OUTBOX
 from quell_executor.executor import JOURNAL, Executor
+from quell_executor.quorum import Quorum
 from quell_executor.service import ExecutorServicer
 from quell_executor.settings import Seams, Settings
 from quell_runtime import addresses, key_sets, pki
@@ -73,8 +74,9 @@ class Stub:
 class House:
     """The Action Center and its executor in one folder; what is asked of them runs in their own loop."""
 
-    def __init__(self, deployment: Deployment, folder: Path) -> None:
-        """Know where everything will be."""
+    def __init__(self, deployment: Deployment, folder: Path, quorums: Mapping[str, Quorum] | None = None) -> None:
+        """Know where everything will be; `quorums` are the executor's own."""
+        self.quorums = quorums or {}
         self.deployment = deployment
         self.folder = folder
         self.mail = Mail()
@@ -88,7 +90,7 @@ class House:
         """Run it."""
         self._loop = asyncio.get_running_loop()
         async with opened(self.folder / "email", JOURNAL, name="journal") as journal:
-            settings = Settings(self.deployment.name, ROOT.public)
+            settings = Settings(self.deployment.name, ROOT.public, quorums=self.quorums)
             self._executor = Executor(settings, IDENTITY, self.mail.offers(), journal, Seams())
             await self._executor.start()
             await self.executor_comes()
