@@ -21,6 +21,7 @@ from quell_executor.journal.endings import Ending, Journal
 from quell_executor.journal.records import ORDERS, OUTGOING, PLANS, Begun, Order, Outgoing, Stage
 from quell_executor.outcome import refused
 from quell_executor.parts import decode
+from quell_executor.pruning import Pruning
 from quell_executor.resolving import Resolver
 from quell_executor.reverts import Reverts
 from quell_executor.run import Kit, Run
@@ -67,6 +68,7 @@ class Executor:
         self._standings = Standings(self._kit, self._spawn)
         self._inspection = Inspection(self._kit)
         self._inheritance = Inheritance(self._kit)
+        self._pruning = Pruning(self._journal, settings.keep, self._spawn)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._conversations = Conversations(settings, key, list(offers), self)
@@ -191,6 +193,7 @@ class Executor:
             case "stored":
                 session.forget(request.stored.ids)
                 await self._journal.stored(request.stored.ids)
+                self._pruning.remind()
 
     async def _arrive(self, sealed: seal_pb2.Sealed) -> str:
         """Journal a warrant and start it; return the action if it is accepted."""
