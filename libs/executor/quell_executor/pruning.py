@@ -13,10 +13,9 @@ import structlog
 from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from quell_executor.journal.endings import Journal
-from quell_executor.journal.ledger import Place
 from quell_executor.journal.records import CALLED_OFF, NEVER, ORDERS, OUTGOING, PLANS, Order, Outgoing, Stage
 from quell_runtime.seams import micros, when
-from quell_runtime.store import View
+from quell_runtime.store import Table, View
 
 log = structlog.get_logger()
 MOST = 100
@@ -26,6 +25,7 @@ ENDED = (
     "WHERE stage = 'ended' AND owned = 0 AND sequence > ? AND sequence < ?"
     " AND action NOT IN (SELECT action FROM outgoing WHERE stored = 0) ORDER BY sequence LIMIT ?"
 )
+FORGOTTEN: tuple[Table[Any], ...] = (PLANS, CALLED_OFF, ORDERS)
 REFUSED = (
     "WHERE stored = 1 AND sort = 'receipt' AND position > ?"
     " AND action NOT IN (SELECT action FROM warrants) ORDER BY position LIMIT ?"
@@ -70,12 +70,10 @@ class Pruning:
                     if all(row is None or row.stored for row in sent):
                         _drop(view, order)
 
-        places: list[Place] = [(OUTGOING, own_id) for order in orders for own_id in order.answers]
-        tables = (ORDERS, PLANS, CALLED_OFF)
         if orders:
-            await self._journal.durably(
-                decide, [*((table, order.action) for table in tables for order in orders), *places]
-            )
+            sent = ((OUTGOING, own_id) for order in orders for own_id in order.answers)
+            own = ((table, order.action) for table in FORGOTTEN for order in orders)
+            await self._journal.durably(decide, [*sent, *own])
             log.info("actions_forgotten", number=len(orders), before=before.isoformat())
 
     async def _drop_refusals(self, rows: Sequence[Outgoing]) -> None:
@@ -95,6 +93,5 @@ def _expire_time(order: Order) -> datetime:
 def _drop(view: View, order: Order) -> None:
     for own_id in order.answers:
         view.drop(OUTGOING, own_id)
-    view.drop(PLANS, order.action)
-    view.drop(CALLED_OFF, order.action)
-    view.drop(ORDERS, order.action)
+    for table in FORGOTTEN:
+        view.drop(table, order.action)

@@ -12,6 +12,7 @@ from quell_executor import pruning
 from quell_executor.journal.records import CALLED_OFF, FENCES, ORDERS, OUTGOING, PLANS
 from quell_runtime.store import Table
 
+GONE: tuple[Table[Any], ...] = (ORDERS, PLANS, OUTGOING, CALLED_OFF)
 BAD = content("bad")
 
 
@@ -50,8 +51,7 @@ async def test_what_is_over_goes_whole_but_for_its_fences(house: House, over: li
     fences = await house.store.select(FENCES)
     assert fences
     await pass_on(house)
-    tables: tuple[Table[Any], ...] = (ORDERS, PLANS, OUTGOING, CALLED_OFF)
-    assert [await house.store.select(table) for table in tables] == [[], [], [], []]
+    assert [await house.store.select(table) for table in GONE] == [[], [], [], []]
     assert await house.store.select(FENCES) == fences
     house.center.receipts.clear()
     house.send(over[0])
