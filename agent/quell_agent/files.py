@@ -185,6 +185,14 @@ def walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield child, status
 
 
+def resolved(path: str) -> str:
+    """Return where a path leads now, all links followed; the path itself if that changes while we look."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path
+
+
 def names_in(folder: int) -> list[str]:
     """List a folder."""
     with os.scandir(folder) as entries:

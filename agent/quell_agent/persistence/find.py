@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ class Persistence:
 
     def _leads(self, sight: _Sight, named: Named) -> bool:
         """Tell whether a link is one to a file, or a unit that lies elsewhere and starts one."""
-        target = os.path.realpath(sight.place.path)
+        target = files.resolved(sight.place.path)
         if target in named.paths:
             return True
         if sight.place.syntax is not UNIT or "/systemd/" in target:
@@ -104,7 +105,7 @@ def _seen(place: Place) -> list[_Sight]:
     parent, _, name = place.path.rpartition("/")
     with contextlib.suppress(OSError, files.NotAFileError), files.opened_folder(parent or "/") as folder:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if os.path.islink(place.path):  # noqa: PTH114 - a path here is a str
+        if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(name, dir_fd=folder))
             return [_Sight(place, inode_of_link(status), folder_of(folder), target, link=True)]
         with files.opened_file(folder, name) as file:

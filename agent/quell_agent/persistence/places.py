@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from quell_agent import files
 from quell_agent.persistence.syntax import APT, DESKTOP, LINE, PAM, RULE, SHELL, SUDO, UNIT, WORDS, Syntax
 
 UNIT_FOLDERS = ("etc", "run", "usr/lib", "lib", "usr/local/lib")
@@ -63,7 +64,7 @@ class Places:
         seen: set[str] = set()
         for place in self._all():
             folder, _, name = place.path.rpartition("/")
-            path = f"{os.path.realpath(folder).rstrip('/')}/{name}"
+            path = f"{files.resolved(folder).rstrip('/')}/{name}"
             if path not in seen:
                 seen.add(path)
                 yield Place(path, place.syntax, place.home)

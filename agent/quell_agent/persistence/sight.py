@@ -77,7 +77,7 @@ def _link(start: Start, target: str, status: os.stat_result) -> Sight:
     was = start.inode
     original = start.link and (target, status.st_uid, status.st_gid) == (start.original, was.uid, was.gid)
     ours = start.masked and target == NOWHERE
-    starts = os.path.realpath(start.path) in start.named or (start.link and target == start.original)
+    starts = files.resolved(start.path) in start.named or (start.link and target == start.original)
     return Sight(None, original, original, () if ours else ("it leads elsewhere",), starts)
 
 
