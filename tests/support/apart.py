@@ -23,7 +23,8 @@ from _pytest.runner import runtestprotocol
 
 LONGEST = 90.0
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
-MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
+MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -192,3 +193,24 @@ def mount_memory(place: Path) -> None:
     """Mount a new file system in memory: root's alone to write to."""
     place.mkdir(parents=True, exist_ok=True)
     _checked(_libc.mount(b"quell-scratch", os.fsencode(place), b"tmpfs", 0, b"size=192m,mode=0755"))
+
+
+def stand_on_copy(place: Path) -> None:
+    """Have this namespace's root folder be a copy of the machine's, on a file system of its own; the machine's is gone.
+
+    What is written goes to memory. Only apart: everything in this namespace of mounts goes along.
+    """
+    mount_memory(place)
+    upper, work, root = (place / name for name in ("upper", "work", "root"))
+    for folder in (upper, work, root):
+        folder.mkdir(mode=0o755)
+    _checked(
+        _libc.mount(b"copy", os.fsencode(root), b"overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}".encode())
+    )
+    _checked(_libc.mount(b"proc", os.fsencode(root / "proc"), b"proc", 0, None))
+    # Not what lies below it: file systems in memory that the machine uses.
+    _checked(_libc.mount(b"/dev", os.fsencode(root / "dev"), None, MS_BIND, None))
+    (root / "machine").mkdir()
+    subprocess.run(["/usr/sbin/pivot_root", root, root / "machine"], check=True)  # noqa: S603 - fixed
+    os.chdir("/")
+    _checked(_libc.umount2(b"/machine", MNT_DETACH))

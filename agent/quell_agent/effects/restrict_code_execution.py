@@ -152,18 +152,19 @@ class RestrictCodeExecution:
 
     async def moved(self, plan: Plan) -> None:
         """Wait until guardian, guard, a watch, or the kernel's setting is another than now."""
-        wanted = Before.load(plan.items[0].before).policy.digest
-        sets_memory = any(item.key == MEMORY for item in plan.items)
+        kept = {item.key: Before.load(item.before) for item in plan.items}
         first: Status | None = None
         while True:
-            status = await self._control.status()
-            if status is None or status.policy != wanted or self._control.not_watched(status):
+            if MEMORY in kept and memfd.read() != memfd.NEVER:
                 return
-            if first is not None and status.guard != first.guard:
-                return
-            if sets_memory and memfd.read() != memfd.NEVER:
-                return
-            first = status
+            if EXECUTION in kept:
+                status = await self._control.status()
+                if status is None or status.policy != kept[EXECUTION].policy.digest:
+                    return
+                not_watched = await asyncio.to_thread(self._control.not_watched, status)
+                if not_watched or first not in (None, status):
+                    return
+                first = status
             await asyncio.sleep(LOOK_EVERY)
 
     async def marks(self) -> Sequence[Mark]:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quell_agent import commands
@@ -26,7 +26,7 @@ class Status:
     policy: str
     guardian: int
     guard: int
-    refused: int
+    refused: int = field(compare=False)
 
 
 class Control:
