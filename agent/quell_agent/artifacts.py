@@ -22,3 +22,11 @@ class Uploads(Protocol):
             RefusedError: STORE_FULL: there is no room for it. ACTION_UNKNOWN: nobody asked for it.
 
         """
+
+    async def stored(
+        self, action: str, artifact: result_pb2.Artifact, delete_time: datetime | None = None
+    ) -> result_pb2.Artifact | None:
+        """Return an artifact that this device brought in before, if it is stored still, now for another action too.
+
+        It then stays at least as long as this action needs it. None: it is not stored any more.
+        """
