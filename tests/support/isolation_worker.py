@@ -1,6 +1,7 @@
 """The isolation as the agent has it, in a process of its own inside a network namespace, asked by pickled calls.
 
-`python isolation_worker.py DATA PROCESSES NAMES`. Told to die at a point, it kills itself there, as a power cut would.
+`python isolation_worker.py DATA PROCESSES NAMES [own]`.
+Told to die at a point, it kills itself there, as a power cut would.
 """
 
 import asyncio
@@ -33,11 +34,11 @@ def channel(*addresses: str) -> ControlChannel:
 class Worker:
     """Answers calls."""
 
-    def __init__(self, data: Path, namespaces: Namespaces) -> None:
+    def __init__(self, data: Path, namespaces: Namespaces, *, own: bool) -> None:
         """Be the agent whose data lies there."""
         self.control = channel(GATEWAY, GATEWAY6)
         self.fate = ""
-        isolation = Isolation(data / "isolation", lambda: self.control, namespaces, self.point)
+        isolation = Isolation(data / "isolation", lambda: self.control, namespaces, self.point, own=own)
         self.effect = IsolateDevice(isolation)
         self.running: dict[int, asyncio.Task[object]] = {}
 
@@ -96,4 +97,5 @@ if __name__ == "__main__":
     # What is logged must not get between the answers.
     OUT = os.dup(1)
     os.dup2(2, 1)
-    asyncio.run(Worker(Path(sys.argv[1]), Namespaces(Path(sys.argv[2]), Path(sys.argv[3]))).serve())
+    data, processes, names = map(Path, sys.argv[1:4])
+    asyncio.run(Worker(data, Namespaces(processes, names), own="own" in sys.argv[4:]).serve())

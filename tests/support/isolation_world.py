@@ -5,7 +5,7 @@ import pickle
 import secrets
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ class Agent:
 
     async def kill(self) -> None:
         """Kill it."""
-        self.process.kill()
+        if self.process.returncode is None:
+            self.process.kill()
         await self.process.wait()
         if self.reading:
             await self.reading
@@ -86,8 +87,8 @@ class Agent:
         while head := await self.process.stdout.read(LENGTH.size):
             number, *came = pickle.loads(await self.process.stdout.readexactly(*LENGTH.unpack(head)))  # noqa: S301 - ours
             self.waiting.pop(number).set_result(tuple(came))
-        for each in self.waiting.values():
-            each.set_result(("died",))
+        for waiting in self.waiting.values():
+            waiting.set_result(("died",))
 
     async def _call(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - whatever the effect returns
         assert self.process.stdin is not None
@@ -114,10 +115,10 @@ class Agent:
         self.process.stdin.write(LENGTH.pack(len(body)) + body)
 
 
-async def started(lab: Lab, data: Path) -> Agent:
-    """Start the effect as a process that was just started has it."""
+async def started(lab: Lab, data: Path, *, own: bool = True) -> Agent:
+    """Start the effect as a process that was just started has it; `own` as the isolation has it."""
     folders = (data, lab.folder / "proc", lab.folder / "netns")
-    agent = Agent(await lab.start("device", sys.executable, str(WORKER), *map(str, folders)))
+    agent = Agent(await lab.start("device", sys.executable, str(WORKER), *map(str, folders), *(["own"] if own else [])))
     ready = asyncio.get_running_loop().create_future()
     agent.waiting[0] = ready
     agent.reading = asyncio.create_task(agent.read())
@@ -133,10 +134,10 @@ class Device:
     data: Path
     agent: Agent
 
-    async def restart(self) -> None:
-        """Kill the agent, and start it anew."""
+    async def restart(self, *, own: bool = True) -> None:
+        """Kill the agent, if it is not dead, and start it anew."""
         await self.agent.kill()
-        self.agent = await started(self.lab, self.data)
+        self.agent = await started(self.lab, self.data, own=own)
 
     async def isolate(self, order: device_pb2.IsolateDevice = FULL, action: str = ACTION) -> Plan:
         """Isolate, as the kit does."""
@@ -160,11 +161,15 @@ class Device:
         """Probe, for the reasons."""
         return [each.failure.reason if each.failure else "" for each in await self.agent.probe(plan)]
 
-    async def leaks(self, namespace: str, way: str, *arguments: str) -> bool:
-        """Try a way out, and tell whether anybody else heard of it."""
-        token = secrets.token_hex(6)
-        await self.lab.attempt(namespace, token, way, *arguments)
+    async def leaks(self, way: str) -> bool:
+        """Try a way out (`namespace way arguments`), and tell whether anybody else heard of it."""
+        token, (namespace, *words) = secrets.token_hex(6), way.split()
+        await self.lab.attempt(namespace, token, *words)
         return await self.lab.heard(token) > 0
+
+    async def leaking(self, ways: Iterable[str]) -> list[str]:
+        """Try many, and return those that leak."""
+        return [way for way in ways if await self.leaks(way)]
 
 
 class _Nobody:

@@ -19,17 +19,34 @@ HEARD: list[bytes] = []
 
 
 async def far(*ports: str) -> None:
-    """Serve TCP on ports, echoing, and tell of a token whether any frame had it."""
+    """Serve TCP on ports, echoing, and tell in how many frames a token came.
+
+    `!` asks how many came since the last such question that are not what neighbours need: ARP, and some ICMPv6.
+    """
     ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
     ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33, 1 << 24)
-    servers = [await asyncio.start_server(_echo, host, int(port)) for port in ports for host in ("0.0.0.0", "::")]  # noqa: S104 - a lab
+    ends = [(host, int(port)) for port in ports for host in ("0.0.0.0", "::")]  # noqa: S104 - a lab
+    servers = [await asyncio.start_server(_echo, *end, reuse_port=True) for end in ends]
     asyncio.get_running_loop().add_reader(ear, _hear, ear)
     say("ready")
     async for word in lines():
         _hear(ear)
-        say(str(sum(word.encode() in frame for frame in HEARD)))
+        if word == "!":
+            say(str(sum(not _of_neighbours(each) for each in HEARD)))
+            HEARD.clear()
+        else:
+            say(str(sum(word.encode() in each for each in HEARD)))
     for server in servers:
         server.close()
+
+
+def _of_neighbours(each: bytes) -> bool:
+    """Tell whether a frame is ARP, or ICMPv6 of the sorts that the kernel sends by itself (RFC 4861, RFC 3810)."""
+    kind, head = each[12:14], each[14:]
+    if kind != b"\x86\xdd":
+        return kind == b"\x08\x06"
+    message = head[48:] if head[6] == 0 else head[40:]
+    return head[6] in {0, 58} and message[0] in {133, 135, 136, 143}
 
 
 def _hear(ear: socket.socket) -> None:
@@ -82,19 +99,23 @@ async def proxy(path: str, host: str, port: str) -> None:
 
 def udp(token: bytes, host: str, port: str, device: str = "", source: str = "0", uid: str = "0") -> None:
     """Send a datagram."""
+    os.setuid(int(uid))
     with _socket(host, socket.SOCK_DGRAM, device) as out:
         out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if int(source):
             out.bind(("", int(source)))
-        os.setuid(int(uid))
         out.sendto(token, (host, int(port)))
 
 
-def tcp(token: bytes, host: str, port: str, device: str = "", uid: str = "0") -> None:
-    """Connect and send."""
+def tcp(token: bytes, host: str, port: str, device: str = "", uid: str = "0", source: str = "0") -> None:
+    """Connect and send. A socket is of the user who made it."""
+    os.setuid(int(uid))
     with _socket(host, socket.SOCK_STREAM, device) as out:
-        os.setuid(int(uid))
         out.settimeout(1)
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if int(source):
+            out.bind(("", int(source)))
         out.connect((host, int(port)))
         out.sendall(token)
         out.recv(4096)

@@ -49,12 +49,18 @@ class Isolation:
         control: Callable[[], ControlChannel],
         namespaces: Namespaces | None = None,
         point: Point = nowhere,
+        *,
+        own: bool = True,
     ) -> None:
-        """Keep state in a folder; `control` tells the channel to us as it is now."""
+        """Keep state in a folder; `control` tells the channel to us as it is now.
+
+        `own`: let nobody else change our tables, where the kernel knows how to. Without it all is as on older kernels.
+        """
         self.state = State(folder)
         self.control = control
         self._namespaces = namespaces or Namespaces()
         self._point = point
+        self._own = own
         self._lock = threading.Lock()
         self._opened: Nftables | None = None
 
@@ -84,7 +90,7 @@ class Isolation:
             openings = self._openings(saved.order)
             self.state.save(saved, ruleset.at_boot(openings, self._families))
             self._point("isolation.saved")
-            made = {OWN: tables.close(nft, openings, self._families, own=True, point=self._point)}
+            made = {OWN: tables.close(nft, openings, self._families, own=self._own, point=self._point)}
             self._point("isolation.closed")
             # Nothing is open in the others: the channel to us does not begin there.
             made |= self._around(lambda other: tables.close(other, (), self._families, own=False))
@@ -93,7 +99,7 @@ class Isolation:
     def hold(self) -> None:
         """Keep everybody else from changing our tables, where the kernel knows how to; a new process must ask anew."""
         with self._using() as nft:
-            if self.state.saved() is not None and (ours := tables.found(nft)):
+            if self._own and self.state.saved() is not None and (ours := tables.found(nft)):
                 nft.take(ours)
 
     def look(self, order: device_pb2.IsolateDevice | None) -> Sight:

@@ -22,6 +22,7 @@ PROBES: Mapping[str, Sequence[str]] = {
     "bridge": ruleset.bridge("probed"),
 }
 TRIES = 5
+OWNERSHIP = re.compile(r"\tflags\b")
 OURS = re.compile(rf"\b{ruleset.NAME}(?:_[0-9a-f]{{8}})?\b")
 
 
@@ -114,7 +115,7 @@ def _rules(listing: str) -> Iterator[tuple[str, ...]]:
 
 def _plain(listing: str) -> str:
     lines = (line.split(" # ")[0] for line in OURS.sub(ruleset.NAME, listing).splitlines())
-    kept = [_in_order(line) for line in lines if not line.strip().startswith("flags owner")]
+    kept = [_in_order(line) for line in lines if not OWNERSHIP.match(line)]
     return "\n".join([*kept, ""])
 
 
