@@ -107,22 +107,23 @@ while time.time() < end:
 
 
 async def test_respawners_are_frozen_before_they_are_killed(world: World) -> None:
-    """Pairs of which each starts the other anew: killed one by one they come back, frozen first they end."""
+    """Twelve, in pairs of which each starts the other anew: killed one by one they come back, frozen first they end."""
     script = world.box / "respawner.py"
     script.write_text(RESPAWNER % os.urandom(8).hex())
     content, end = digests(script), str(time.time() + 20)
-    processes = [world.run(sys.executable, script, end) for _ in range(4)]
+    processes = [world.run(sys.executable, script, end) for _ in range(6)]
     wanted = Wanted(content.matches)
 
     async def running() -> int:
         return len(await asyncio.to_thread(world.processes.stoppable, wanted))
 
-    await eventually(running, lambda count: count >= 8)
+    await eventually(running, lambda count: count >= 12)
     for process in processes:
         process.kill()
-    await eventually(running, lambda count: count >= 8)
+    await eventually(running, lambda count: count >= 12)
     plan = await world.plan(path=str(script))
     assert await world.take(plan) == ["DONE"]
+    assert await running() == 0
 
 
 async def test_a_script_is_found_by_its_interpreter(world: World) -> None:
