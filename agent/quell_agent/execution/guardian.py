@@ -100,7 +100,8 @@ class Guardian:
         guards = [each.link.fileno() for each in (self.guard, self.successor) if each]
         # With a guard the questions are its own.
         group = [] if self.guard else [self.group]
-        return [self.listener.fileno(), *self.clients, *guards, *group]
+        listener = [self.listener.fileno()] if len(self.clients) < CONNECTIONS else []
+        return [*listener, *self.clients, *guards, *group]
 
     def watch(self) -> None:
         """Watch every file system that is not watched yet."""
@@ -208,7 +209,7 @@ class Guardian:
         return path in self.login and path is not None and is_roots_alone(path)
 
     def _serve(self, ready: set[int]) -> None:
-        if self.listener.fileno() in ready and len(self.clients) < CONNECTIONS:
+        if self.listener.fileno() in ready:
             client, _ = self.listener.accept()
             client.settimeout(1)
             self.clients[client.fileno()] = client

@@ -1,7 +1,9 @@
 """Whether a file that somebody wants to start or load is trusted: told by what it is, never by who asks."""
 
+import contextlib
 import glob
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +81,7 @@ def path_of(descriptor: int, status: os.stat_result) -> str | None:
 
 
 def login_paths(patterns: tuple[str, ...]) -> Iterator[str]:
-    """Return the files that patterns mean, without links."""
-    for pattern in patterns:
-        yield from map(os.path.realpath, glob.glob(pattern))  # noqa: PTH207 - absolute patterns
+    """Yield the files that patterns mean, without links. What we may not look at (process 1, in a box) is left out."""
+    for path in itertools.chain.from_iterable(map(glob.glob, patterns)):
+        with contextlib.suppress(OSError):
+            yield os.path.realpath(path)

@@ -8,6 +8,7 @@ import pytest
 
 import quell_agent
 from quell_agent.execution.policy import Policy, Selector, is_below, is_roots_alone, own_code
+from quell_agent.execution.trust import login_paths
 
 
 def test_a_policy_is_what_was_written() -> None:
@@ -57,3 +58,14 @@ def test_own_code_holds_the_interpreter_and_us() -> None:
     assert is_below(os.path.realpath(sys.executable), own)
     assert is_below(str(quell_agent.__file__), own)
     assert is_below(os.path.realpath(os.__file__), own)
+
+
+def test_the_ways_in_are_files_without_links(tmp_path: Path) -> None:
+    """By pattern; what does not lead anywhere we may look is left out, and nothing fails."""
+    (tmp_path / "sshd").write_text("x")
+    (tmp_path / "link").symlink_to("sshd")
+    (tmp_path / "loop").symlink_to("loop")
+    found = set(login_paths((f"{tmp_path}/*", "/nothing/*", "/proc/*/exe")))
+    assert str(tmp_path / "sshd") in found
+    assert str(tmp_path / "link") not in found
+    assert os.path.realpath(sys.executable) in found
