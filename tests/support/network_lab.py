@@ -150,6 +150,10 @@ class Lab:
         assert not check or done.returncode == 0, (command, done.stderr)
         return done.stdout
 
+    def code(self, namespace: str, *command: str) -> int:
+        """Run a command to its end and return its code."""
+        return subprocess.run(self.inside(namespace, *command), capture_output=True, check=False, timeout=30).returncode  # noqa: S603 - ours
+
     def ruleset(self, namespace: str = "device") -> str:
         """Return all rules of a namespace, byte for byte, as an administrator sees them."""
         return self.run(namespace, "nft", "list", "ruleset")

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 LIBRARY = "libnftables.so.1"
@@ -175,18 +176,16 @@ def _library() -> ctypes.CDLL:
 
 
 def missing() -> str:
-    """Return why nothing can be isolated here; empty: it can."""
+    """Return why nothing can be isolated here; empty: it can. Nothing is changed."""
     if os.geteuid() != 0:
         return "it needs root"
     try:
         nft = Nftables()
     except NftablesError as error:
         return str(error)
-    try:
-        return (
-            ""
-            if nft.could("add table inet quell_isolation")
-            else "this kernel has no nftables, or the agent may not use it"
-        )
-    finally:
-        nft.close()
+    with closing(nft):
+        try:
+            nft.run("list tables")
+        except NftablesError:
+            return "this kernel has no nftables, or the agent may not use it"
+    return ""
