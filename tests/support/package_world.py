@@ -41,6 +41,12 @@ class Shelf:
         digest = hashlib.sha256(content).hexdigest()
         return result_pb2.Artifact(name="artifacts/one", size_bytes=len(content), sha256=digest)
 
+    async def stored(
+        self, _action: str, _artifact: result_pb2.Artifact, _delete_time: datetime | None = None
+    ) -> result_pb2.Artifact | None:
+        """Keep nothing for others."""
+        return None
+
 
 class Package:
     """A package, as an investigator opens it."""

@@ -86,10 +86,11 @@ def main() -> None:
     # Whoever asked has ended: nobody wants this any more.
     LIBC.prctl(SET_DEATH_SIGNAL, int(signal.SIGINT))
     give_way()
-    with suppress(KeyboardInterrupt):
+    try:
         collect(json.loads(sys.argv[1]), _say)
-        return
-    sys.exit(1)
+    except KeyboardInterrupt:
+        # Half an archive is nobody's: it is not even closed.
+        os._exit(1)
 
 
 if __name__ == "__main__":
