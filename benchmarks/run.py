@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
+import fleet
 import minimal
 import pending
 import psutil
@@ -180,6 +181,18 @@ async def measure(*, quick: bool) -> None:
                     await each.__aexit__(None, None, None)
     rows = 1_000_000 // scale
     line(f"page of 50 pending among {rows:,} actions, p50", f"{1000 * await pending.page(rows):.1f} ms", "aim < 20 ms")
+    count = 10_000 // scale
+    stream, limit, whole = await fleet.idle(count)
+    line(f"memory a stream of {count:,} idle agents", f"{stream:.0f} KiB", f"{limit:.0f} KiB", f"{stream / limit:.2f}")
+    line("memory of the gateway with them (PSS)", f"{whole:.0f} MB")
+    count = 1000 // scale
+    took_s, limit_s = await fleet.fan_out(count)
+    line(
+        f"approval of {count:,} isolations to the last receipt",
+        f"{took_s:.2f} s",
+        f"{limit_s:.2f} s",
+        f"{took_s / limit_s:.2f}",
+    )
 
 
 async def _speed(bench: Bench, folder: Folder, scale: int) -> None:

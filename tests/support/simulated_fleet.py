@@ -56,6 +56,7 @@ class SimulatedAgent:
     receipts: dict[str, tuple[str, Up]] = field(default_factory=dict)
     unstored: dict[str, Up] = field(default_factory=dict)
     streams: int = 0
+    first_wait: float = 0.0
 
     @property
     def name(self) -> str:
@@ -74,13 +75,14 @@ class SimulatedAgent:
         request = agent_service_pb2.EnrolRequest(
             token=token, enrolment=_sealed(self.key, statement), csr=pki.request(tls_key)
         )
-        answer = await stub.Enrol(request, timeout=60)
+        answer = await stub.Enrol(request, timeout=50)
         roots, chain = _pem(answer.trust_roots), _pem(answer.certificates)
         self.credentials = grpc.ssl_channel_credentials(roots, pki.key_pem(tls_key), chain)
 
     async def live(self, address: str) -> None:
         """Keep a stream open until cancelled; come back after a short, random wait."""
         assert self.credentials
+        await asyncio.sleep(self.first_wait)
         while True:
             async with grpc.aio.secure_channel(address, self.credentials, options=client.options()) as channel:
                 try:
