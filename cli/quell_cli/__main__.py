@@ -17,6 +17,7 @@ COMMANDS = {
     "why": ("actions", "Tell why an action exists and who let it happen."),
     "effects": ("controls", "See what is in force now: quarantined, deleted, blocked."),
     "devices": ("devices", "See devices, bring one in, shut one out."),
+    "artifacts": ("artifacts", "See packages and samples that were brought in, take one out."),
     "urls": ("devices", "Check whether a URL may be followed."),
     "freeze": ("controls", "Stop new effects at once."),
     "unfreeze": ("controls", "Vote to lift the freeze."),

@@ -9,7 +9,14 @@ from quell.actioncenter.v1 import (
     investigation_service_pb2,
     investigation_service_pb2_grpc,
 )
-from quell.device.v1 import device_pb2, fleet_service_pb2, fleet_service_pb2_grpc
+from quell.device.v1 import (
+    artifact_service_pb2,
+    artifact_service_pb2_grpc,
+    device_pb2,
+    fleet_service_pb2,
+    fleet_service_pb2_grpc,
+    stored_artifact_pb2,
+)
 
 from quell_cli.connection import Connection
 from quell_cli.session import TIMEOUT
@@ -38,10 +45,31 @@ class DeviceUnknownError(UnknownError):
     reason = "DEVICE_UNKNOWN"
 
 
+class ArtifactUnknownError(UnknownError):
+    """No artifact begins like this."""
+
+    reason = "ARTIFACT_UNKNOWN"
+
+
 class AmbiguousError(InvalidError):
     """More than one begins like this."""
 
     reason = "ID_AMBIGUOUS"
+
+
+async def artifact(connection: Connection, typed: str) -> stored_artifact_pb2.StoredArtifact:
+    """Return the one artifact whose id begins as typed, with or without `artifacts/`.
+
+    Raises:
+        ArtifactUnknownError: There is none.
+        AmbiguousError: There are several.
+
+    """
+    stub = connection.stub("device", artifact_service_pb2_grpc.ArtifactServiceStub)
+    prefix = _prefix("artifacts/", typed.lower())
+    request = artifact_service_pb2.ListArtifactsRequest(filter=_beginning(prefix), order_by="name", page_size=2)
+    found = {each.artifact.name: each for each in (await stub.ListArtifacts(request, timeout=TIMEOUT)).artifacts}
+    return found[_only(list(found), prefix, ArtifactUnknownError)]
 
 
 async def action(connection: Connection, typed: str) -> action_pb2.Action:

@@ -66,7 +66,11 @@ OF_REASON = {
     "POLICY_UNKNOWN": "quell policy show prints the one in force, with its number",
     "VOTED_ALREADY": "one more person is needed: quell --as NAME unfreeze",
     # Of devices, mailboxes, artifacts.
-    "ARTIFACT_UNKNOWN": "quell actions show ACTION names what it collected",
+    "ARTIFACT_DAMAGED": "what is left of it can't be given out: ask the device for it anew",
+    "ARTIFACT_UNKNOWN": "quell artifacts list shows them; each is thrown away in time",
+    "AUDIT_AWAY": "nothing is given out unless it can be written down: is the Action Center up?",
+    "DIGEST_MISMATCH": "try again; if it stays, what is stored is not what was brought in",
+    "FILE_TAKEN": "name a file that is not there yet",
     "CSR_INVALID": "start the agent again: it makes a new request",
     "DEVICE_BANNED": "it is shut out for good; the machine can be enrolled anew: quell devices enrol-token",
     "DEVICE_UNKNOWN": "quell devices list shows them",

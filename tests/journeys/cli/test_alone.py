@@ -27,8 +27,9 @@ NOT_FOR_PEOPLE = {
     "CENTER_OUTDATED",
     "DEPLOYMENT_MISMATCH",
     "DEVICE_MISMATCH",
-    "DIGEST_MISMATCH",
+    "HEADER_MISSING",
     "PROTOCOL_UNSUPPORTED",
+    "STREAM_IDLE",
     "STREAM_REPLACED",
     "STREAM_SLOW",
     "TARGET_AMBIGUOUS",
@@ -37,7 +38,7 @@ NOT_FOR_PEOPLE = {
 README = (ROOT / "protos" / "README.md").read_text(encoding="utf-8")
 OF_THE_SHELL = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
 """What any RPC may answer."""
-OF_OURS = {"CONFIG_INVALID", "ID_AMBIGUOUS", "NOT_SET_UP"}
+OF_OURS = {"CONFIG_INVALID", "FILE_TAKEN", "ID_AMBIGUOUS", "NOT_SET_UP"}
 
 
 def test_every_reason_that_people_can_meet_has_its_advice() -> None:
