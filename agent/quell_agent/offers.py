@@ -9,6 +9,7 @@ from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
 from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
+from quell_agent.execution.policy import Policy
 from quell_agent.persistence.find import Persistence
 from quell_agent.persistence.places import Places
 from quell_agent.processes import Processes
@@ -49,7 +50,7 @@ def offers(settings: AgentSettings, means: Means) -> Offers:
 
 
 def _execution(settings: AgentSettings, means: Means) -> Offers:
-    house = House(settings.data / "execution", dead=settings.unguarded, point=means.point)
+    house = House(settings.data / "execution", base=Policy(dead=settings.unguarded), point=means.point)
     return {"restrict_code_execution": RestrictCodeExecution(house), "release_code_execution": ReleaseCodeExecution()}
 
 

@@ -17,6 +17,7 @@ from quell.remediation.v1 import device_pb2, target_pb2
 from apart import Bystander, mount_memory
 from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.execution.control import Control, Status
+from quell_agent.execution.policy import Policy
 from quell_runtime.seams import Point, nowhere
 
 LIMIT = 45
@@ -92,7 +93,8 @@ class World:
 
     def effect(self, point: Point = nowhere) -> RestrictCodeExecution:
         """Return the effect as a process that was just started has it."""
-        house = House(self.data, str(self.root), self.true, str(self.database), self.dead, self.login, point)
+        base = Policy(login=self.login, packages=str(self.database), dead=self.dead)
+        house = House(self.data, str(self.root), self.true, base, point)
         return RestrictCodeExecution(house)
 
     def says(self, *command: str | Path) -> str:

@@ -1,22 +1,20 @@
 """Let only trusted programs start: a guard answers the kernel; undo sends it away, and sets back what was set."""
 
 import asyncio
-import os
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
-from quell.remediation.v1 import device_pb2, failure_pb2, item_pb2, remediation_pb2, target_pb2
+from quell.remediation.v1 import device_pb2, failure_pb2, item_pb2, remediation_pb2
 
-from quell_agent import files
 from quell_agent.commands import ProgramLateError
-from quell_agent.execution import canary, fanotify, memfd, openers, packages
+from quell_agent.execution import canary, fanotify, memfd, packages
 from quell_agent.execution.control import Control, Status
-from quell_agent.execution.policy import LOGIN, OPEN, PACKAGES, Policy, Selector, is_below, is_roots_alone, own_code
+from quell_agent.execution.orders import understood
+from quell_agent.execution.policy import PACKAGES, Policy
 from quell_agent.execution.record import Before, Record
-from quell_agent.execution.trust import login_paths
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 from quell_runtime.seams import Point, nowhere
 
@@ -36,6 +34,7 @@ MESSAGES = {
     "CANARY_FAILED": "the agent's folder forbids starting anything, so it can't be told",
     "MEMORY_CHANGED": "vm.memfd_noexec was set by somebody else since",
 }
+PACKAGED = Policy()
 LOOK_EVERY = 1.0
 LOOKS = 3
 """A file system that was just mounted is watched within a second."""
@@ -46,15 +45,13 @@ class House:
     """What the restriction works with.
 
     `folder` is its own, in the agent's data; file systems at or below `root` are watched; `trusted` is a program that
-    packages brought and that ends at once; `packages` is dpkg's database; `dead` what is answered while no guard lives.
+    packages brought and that ends at once; `base` is the policy that an order adds to.
     """
 
     folder: Path
     root: str = "/"
     trusted: Path = Path("/usr/bin/true")
-    packages: str = PACKAGES
-    dead: str = OPEN
-    login: tuple[str, ...] = LOGIN
+    base: Policy = PACKAGED
     point: Point = nowhere
 
 
@@ -69,7 +66,7 @@ class RestrictCodeExecution:
 
     async def plan(self, order: device_pb2.RestrictCodeExecution, within: Sequence[item_pb2.Item] | None) -> Plan:  # noqa: ARG002 - it has one target
         """Note what may start, and how it was before."""
-        policy = await asyncio.to_thread(self._policy, order)
+        policy = await asyncio.to_thread(understood, order, self._house.base)
         try:
             started = await canary.stranger_starts(self._house.folder, self._house.trusted)
         except (OSError, ProgramLateError):
@@ -161,8 +158,7 @@ class RestrictCodeExecution:
                 status = await self._control.status()
                 if status is None or status.policy != kept[EXECUTION].policy.digest:
                     return
-                not_watched = await asyncio.to_thread(self._control.not_watched, status)
-                if not_watched or first not in (None, status):
+                if first not in (None, status):
                     return
                 first = status
             await asyncio.sleep(LOOK_EVERY)
@@ -175,32 +171,6 @@ class RestrictCodeExecution:
         except (OSError, ValueError, KeyError) as error:
             log.warning("record_unreadable", error=type(error).__name__)
             return []
-
-    def _policy(self, order: device_pb2.RestrictCodeExecution) -> Policy:
-        """Return what an order lets start.
-
-        Raises:
-            RefusedError: Somebody other than root could change what it trusts.
-
-        """
-        folders = tuple(sorted({files.meant(folder).rstrip("/") for folder in order.allowed_folders}))
-        allowed = tuple(sorted({_selector(each) for each in order.allowed}, key=repr))
-        for folder in folders:
-            if not Path(folder).is_dir() or not is_roots_alone(folder):
-                raise RefusedError(
-                    "FOLDER_NOT_SAFE", "an allowed folder must be root's, and nobody else may write to it"
-                )
-        for each in allowed:
-            if not each.sha256 and not each.sha1 and not is_roots_alone(each.path):
-                raise RefusedError("PATH_NOT_SAFE", "a file that is allowed by path alone must be root's alone")
-        own = own_code()
-        if not all(map(is_roots_alone, own)):
-            raise RefusedError("AGENT_NOT_SAFE", "others than root could change the agent's own code")
-        house = self._house
-        policy = Policy(allowed, folders, own, house.login, house.packages, house.dead)
-        if not all(_may_start_again(policy, openers.program(pid)) for pid in openers.ancestors(os.getpid())):
-            raise RefusedError("STARTER_NOT_TRUSTED", "what started the agent would not start again")
-        return policy
 
 
 def missing() -> str:
@@ -218,20 +188,9 @@ async def _whole(change: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _may_start_again(policy: Policy, program: str) -> bool:
-    """Tell whether a program that runs is ours, one by which root comes in, or of a package."""
-    ours = is_below(program, policy.own) or program in login_paths(policy.login)
-    return bool(program) and (ours or packages.bring(Path(policy.packages), program))
-
-
 def _planned(key: str, before: Before) -> PlannedItem:
     aspect = key.removeprefix("device.")
     return PlannedItem(key, item_pb2.Item(device=item_pb2.DeviceItem(aspect=aspect)), before.dump())
-
-
-def _selector(selector: target_pb2.FileSelector) -> Selector:
-    path = files.meant(selector.path) if selector.path else ""
-    return Selector(selector.sha256, selector.sha1, path)
 
 
 def _mark(key: str, action: str, before: bytes) -> Mark:

@@ -21,11 +21,15 @@ PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the guardian is: the digest of the policy in force (empty: no guard is ready), and who decides by it."""
+    """How the guardian is: the digest of the policy in force (empty: no guard is ready), and who decides by it.
+
+    `not_watched`: how many local file systems the kernel does not let it watch.
+    """
 
     policy: str
     guardian: int
     guard: int
+    not_watched: int
     refused: int = field(compare=False)
 
 
@@ -135,7 +139,7 @@ class Control:
             self.close()
             return None
         read = json.loads(said)
-        return Status(read["policy"], _guardian(connection), read["guard"], read["refused"])
+        return Status(read["policy"], _guardian(connection), read["guard"], read["not_watched"], read["refused"])
 
     def _connected(self) -> socket.socket:
         holder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -15,6 +15,7 @@ from execution_world import SAID, Order
 from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.execution import fanotify, mounts
 from quell_agent.execution.control import Control, Status
+from quell_agent.execution.policy import Policy
 
 PACKAGED = (
     ("/bin/bash", "-lc", f"echo {SAID}"),
@@ -78,7 +79,7 @@ async def test_a_system_goes_on(place: Place, dead: str) -> None:
     """
     assert place.stranger_runs()
     before = place.packaged_run()
-    run = await do(RestrictCodeExecution(House(DATA, dead=dead)), Order())
+    run = await do(RestrictCodeExecution(House(DATA, base=Policy(dead=dead))), Order())
     assert (run.after, run.reasons) == ([DONE, DONE], ["", ""])
     assert place.packaged_run() == before == [True] * len(before)
     assert not place.stranger_runs()
