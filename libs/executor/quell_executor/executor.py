@@ -67,6 +67,7 @@ class Executor:
         self._reverts = Reverts(self._kit, self._spawn)
         self._standings = Standings(self._kit, self._spawn)
         self._inspection = Inspection(self._kit)
+        self._center_start, self._anew = 0, True
         self._inheritance = Inheritance(self._kit)
         self._pruning = Pruning(self._journal, settings.keep, self._spawn)
         self._runs: dict[str, Run] = {}
@@ -156,11 +157,12 @@ class Executor:
     async def met_center(self, start: int) -> None:
         """Note the start number of the centre that speaks; refuse one that started before another that was here."""
         await self._journal.met_center(start)
+        self._anew, self._center_start = start != self._center_start, start
 
     async def met(self, session: Session) -> None:
         """Send what has not been acknowledged, and how what is in force is found."""
         session.send(await self._journal.unsent())
-        self._spawn(self._inspection.report())
+        self._spawn(self._inspection.report(anew=self._anew))
         self._spawn(self._inheritance.report())
 
     async def heard(self, session: Session, request: executor_service_pb2.WorkRequest) -> None:

@@ -2,25 +2,36 @@
 
 import structlog
 from quell.remediation.v1 import outcome_pb2
+from quell.warrant.v1 import warrant_pb2
 
-from quell_executor.journal.records import ORDERS, Order
+from quell_executor.journal.records import ORDERS, PLANS, Order
 from quell_executor.outcome import effect_seen
-from quell_executor.parts import keys_of
+from quell_executor.parts import decode, keys_of
 from quell_executor.run import Kit
+from quell_runtime.kinds import kinds
 
 log = structlog.get_logger()
 
 
+LET_GO = "WHERE owned = 0 AND stage = 'ended' ORDER BY sequence"
+NOT_IN_FORCE = outcome_pb2.EFFECT_STATE_NOT_IN_FORCE
+
+
 class Inspection:
-    """Probes effects in force after each connect."""
+    """Probes effects in force after each connect; for a centre that has started anew also those that were let go."""
 
     def __init__(self, kit: Kit) -> None:
         """Take what runs share."""
         self._kit = kit
         self._reports: dict[str, str] = {}
 
-    async def report(self) -> None:
-        """Report of every action that answers for something how that is."""
+    async def report(self, *, anew: bool) -> None:
+        """Report of every action that answers for something how that is; `anew`: and of those that no longer do."""
+        await self._report_in_force()
+        if anew:
+            await self._report_let_go()
+
+    async def _report_in_force(self) -> None:
         for order in await self._kit.journal.store.select(ORDERS, "WHERE owned > 0 ORDER BY sequence"):
             try:
                 effect = await self._look(order)
@@ -30,6 +41,31 @@ class Inspection:
             if effect is not None:
                 older = self._reports.get(order.action, "")
                 self._reports[order.action] = await self._kit.journal.report_probe(order.action, effect, older)
+
+    async def _report_let_go(self) -> None:
+        """Report of what was let go that it is so: a centre restored from an older copy still has it in force."""
+        for order in await self._kit.journal.store.select(ORDERS, LET_GO):
+            try:
+                if await self._is_gone(order):
+                    older = self._reports.get(order.action, "")
+                    self._reports[order.action] = await self._kit.journal.report_let_go(order.action, older)
+            except Exception:
+                log.exception("probe_failed", action=order.action)
+
+    async def _is_gone(self, order: Order) -> bool:
+        """Tell whether nothing is left of what an action made, and nobody else answers for it."""
+        begun = await self._kit.journal.store.load(PLANS, order.action)
+        takes_back = bool(warrant_pb2.Warrant.FromString(order.sealed.body).undo_of)
+        if begun is None or takes_back or not kinds()[order.kind].undoable:
+            return False
+        plans = [part.plan for part in decode(begun.plan)]
+        keys = keys_of(item for plan in plans for item in plan.items)
+        async with self._kit.locks.hold(keys, 0):
+            if await self._kit.resolver.rows(keys):
+                return False
+            effect = self._kit.resolver.effect(order.kind)
+            found = [finding for plan in plans for finding in await effect.probe(plan)]
+        return bool(found) and effect_seen(found) == NOT_IN_FORCE
 
     async def _look(self, order: Order) -> outcome_pb2.EffectState.ValueType | None:
         """Return how an action's effect is; None if it answers for nothing any more, or lies below another."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -185,7 +186,10 @@ async def test_a_broken_wire_ends_the_conversation_quietly(house: House) -> None
 
 
 async def test_after_each_connect_what_is_in_force_is_reported_as_it_is(house: House) -> None:
-    """PROBED while it holds; DRIFTED when the world has moved away; nothing of what was taken back."""
+    """PROBED while it holds; DRIFTED when the world has moved away; of what was taken back, that it is.
+
+    That last one is for a centre that has started anew, and may have been restored from before.
+    """
     house.world.files = {"/a": BAD, "/b": BAD, "/c": BAD}
     for path in ("/a", "/b", "/c"):
         warrant = house.center.warrant(quarantine(path), action=f"actions/{path[1] * 8}-0000-4000-8000-000000000000")
@@ -195,12 +199,32 @@ async def test_after_each_connect_what_is_in_force_is_reported_as_it_is(house: H
     house.world.files["/b"] = BAD
     house.world.vault.popitem()
     await house.connect()
-    await house.until(lambda: len(house.center.reports) == 2)
+    await house.until(lambda: len(house.center.reports) == 3)
     seen = {report.action[8]: (report.event, report.effect) for report in house.center.reports}
     assert seen == {
         "a": (effect_report_pb2.EFFECT_EVENT_PROBED, outcome_pb2.EFFECT_STATE_IN_FORCE),
         "b": (effect_report_pb2.EFFECT_EVENT_DRIFTED, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE),
+        "c": (effect_report_pb2.EFFECT_EVENT_PROBED, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE),
     }
+
+
+async def test_what_was_let_go_is_told_once_a_start_and_not_while_a_newer_one_owns_it(house: House) -> None:
+    """The same start again hears nothing of it; of what a newer action answers for, the older says nothing."""
+    house.world.files = {"/a": BAD, "/b": BAD}
+    gone = await house.carry_out(quarantine("/a"))
+    await house.carry_out(quarantine("/a"), undo_of=gone.action)
+    older = await house.carry_out(quarantine("/b"))
+    newer = await house.carry_out(quarantine("/b"))
+    assert list(newer.takes_over) == [older.action]
+    for start, told in ((50, {gone.action, newer.action}), (50, {newer.action}), (51, {gone.action, newer.action})):
+        house.center.reports.clear()
+        house._starts = itertools.count(start)  # noqa: SLF001 - the house of these tests
+        await house.connect()
+        await house.until(lambda told=told: {report.action for report in house.center.reports} >= told)
+        await house.quiet()
+        assert {report.action for report in house.center.reports} == told
+        house.say(stored=stored(report.id for report in house.center.reports))
+        await house.quiet()
 
 
 async def test_a_burst_goes_up_in_batches_under_one_seal(house: House) -> None:

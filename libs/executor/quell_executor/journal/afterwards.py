@@ -87,6 +87,17 @@ class Afterwards(Beginnings):
 
         return await self.durably(decide)
 
+    async def report_let_go(self, action: str, instead_of: str) -> str:
+        """Report that nothing is left of what was let go, instead of an older report; return its id."""
+
+        def decide(view: View) -> str:
+            if instead_of:
+                view.drop(OUTGOING, instead_of)
+            probed = effect_report_pb2.EFFECT_EVENT_PROBED
+            return self._report(view, action, probed, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE)
+
+        return await self.durably(decide)
+
     async def report_standing(self, action: str, stood: Stood, instead_of: Reports) -> Reports:
         """Report that an effect was taken away, and whether it is so again."""
 

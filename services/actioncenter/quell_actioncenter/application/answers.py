@@ -143,6 +143,7 @@ class Answering:
 
     def apply(self) -> None:
         """End the action, or change the outcome of one that has ended, and then what hangs on it."""
+        over = register.told_gone(self._book, self._record, when(self._receipt.time))
         record = self._end()
         since = [self._take_over(name, record) for name in self._receipt.takes_over]
         if record.action.undo_of and self._receipt.HasField("outcome"):
@@ -152,7 +153,7 @@ class Answering:
         if not record.action.HasField("outcome"):
             # What was given up is now known not to have been begun.
             register.gone(self._book, record.name)
-        elif self._receipt.HasField("outcome") and register.keeps(record) and owns:
+        elif self._receipt.HasField("outcome") and register.keeps(record) and owns and not over:
             register.found(self._book, record, min((time for time in since if time), default=None))
         if record.fallen and can_undo(self._book, self._in_force, record):
             propose_undo(self._book, self._in_force, record)

@@ -47,6 +47,15 @@ def keeps(record: ActionRecord) -> bool:
     return made and not action.undone_by and not action.taken_over_by
 
 
+def told_gone(book: Book, record: ActionRecord, at: datetime) -> bool:
+    """Tell whether a newer report than what was said then has an action's effect gone.
+
+    After a restore from an older copy a receipt may come again that something has happened to since.
+    """
+    newer = record.effect_report and record.effect_time and record.effect_time > at
+    return bool(newer) and book.view.get(EFFECTS, name_of(record.name)) is None
+
+
 def found(book: Book, record: ActionRecord, since: datetime | None = None) -> None:
     """Enter, change or remove an action's effect by its newest outcome; `since` is that of what it took over."""
     outcome = record.action.outcome
