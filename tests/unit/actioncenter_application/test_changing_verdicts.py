@@ -178,6 +178,35 @@ def test_a_host_name_that_two_claim_means_neither(play: Callable[..., None]) -> 
     play(story)
 
 
+def test_a_host_name_means_the_one_that_is_left(play: Callable[..., None]) -> None:
+    """A machine that was enrolled anew under its old name: once the old identity is banned, the name is the new one's.
+
+    What waited is read again, and waits for people, since only the name tells. A third claim makes it unresolved.
+    """
+
+    async def story(bench: Bench) -> None:
+        bench.device.send_target(AGENT, CONNECTED, "web-1")
+        new = bench.device.send_target(OTHER, CONNECTED, "WEB-1")
+        await bench.settle()
+        hosted, later = file(1), file(2)
+        hosted.host_name = later.host_name = "Web-1"
+        await bench.submit(hosted, complete=False)
+        assert not await bench.actions()
+        bench.device.send_target(AGENT, target_report_pb2.TARGET_STATE_BANNED, "web-1")
+        await bench.settle(2)
+        (action,) = await bench.actions()
+        assert (action.device, action.action.resolved_by) == (new, "Web-1")
+        assert await bench.states() == ["PENDING_APPROVAL"]
+        bench.device.send_target(SealKey(bytes([11] * 32)), CONNECTED, "web-1")
+        await bench.settle()
+        await bench.submit(later, number="2")
+        assert len(await bench.actions()) == 1
+        unresolved = [row for row in await bench.store.select(EVIDENCE) if row.no_action]
+        assert [row.no_action for row in unresolved] == [UNRESOLVED]
+
+    play(story)
+
+
 def test_evidence_whose_kind_nobody_offers_is_read_again_when_somebody_does(play: Callable[..., None]) -> None:
     """An executor that learns a kind is told what waits for it."""
 

@@ -109,6 +109,31 @@ def test_scans_wait_at_the_centre_and_others_overtake_them(play: Callable[..., N
     play(story)
 
 
+def test_with_five_hundred_scans_waiting_a_release_starts_at_once(play: Callable[..., None]) -> None:
+    """Nothing that lets go waits for what only reads: it is the very next warrant, and no scan is sent before it."""
+
+    async def story(bench: Bench) -> None:
+        bench.device.answer = silent
+        device = bench.device.send_target(AGENT, CONNECTED)
+        await bench.settle()
+        for _ in range(500):
+            await bench.create(scan(device))
+        await bench.settle()
+        assert len(bench.device.warrants) == 2
+        lift = device_pb2.ReleaseDeviceFromIsolation(device=device)
+        asked = await bench.create(remediation_pb2.Remediation(release_device_from_isolation=lift))
+        await bench.settle()
+        assert [warrant.action for warrant in bench.device.warrants[2:]] == [asked.name]
+        for scanned in bench.device.warrants[:2]:
+            done = bench.device.carried_out(scanned)
+            done.warrant_digest = (await bench.action(done.action)).warrant_digest
+            bench.device.send_receipts(done, key=AGENT)
+        await bench.settle()
+        assert sum(one.remediation.HasField("run_antivirus_scan") for one in bench.device.warrants) == 4
+
+    play(story)
+
+
 async def one_sent_before_it_left(bench: Bench) -> None:
     """Have one action sent to a device that is silent and then away, and another asked for that waits for it."""
     bench.device.answer = silent

@@ -1,6 +1,7 @@
 """What is known of targets, as the pure policy wants it: read in the transaction that decides by it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from quell.executor.v1 import target_report_pb2
 from quell.remediation.v1 import evidence_pb2, remediation_pb2
@@ -32,7 +33,7 @@ def _planes() -> set[str]:
 
 def of_devices(view: View, names: set[str]) -> Facts:
     """Return what is known of these devices."""
-    return _facts(view, names, {}, ())
+    return _facts(view, names, ())
 
 
 def of_request(view: View, remediation: remediation_pb2.Remediation) -> Facts:
@@ -45,17 +46,20 @@ def of_evidence(view: View, evidence: Iterable[evidence_pb2.Evidence], seen_on: 
     evidence = tuple(evidence)
     hosts = {one.host_name.lower() for one in evidence if one.host_name}
     view.expect((HOSTS, host) for host in hosts)
-    claims = {host: row.devices for host in hosts if (row := view.get(HOSTS, host))}
-    names = {one.device for one in evidence} | {device for devices in claims.values() for device in devices}
-    return _facts(view, (names | set(map(device_seen, seen_on))) - {""}, claims, seen_on)
+    claimed = {host: row.devices for host in hosts if (row := view.get(HOSTS, host))}
+    names = {one.device for one in evidence} | {device for devices in claimed.values() for device in devices}
+    facts = _facts(view, (names | set(map(device_seen, seen_on))) - {""}, seen_on)
+    # Who is banned or offboarded is no longer enrolled, and claims nothing.
+    claims = {host: tuple(one for one in devices if one in facts.devices) for host, devices in claimed.items()}
+    return replace(facts, claims=claims)
 
 
-def _facts(view: View, names: set[str], claims: dict[str, tuple[str, ...]], seen_on: tuple[str, ...]) -> Facts:
+def _facts(view: View, names: set[str], seen_on: tuple[str, ...]) -> Facts:
     planes = _planes()
     view.expect([*((TARGETS, name) for name in names), *((EXECUTORS, plane) for plane in planes)])
     found = [row for name in names if (row := view.get(TARGETS, name)) and row.state not in GONE]
     offered = {plane: frozenset(told.kinds) for plane in planes if (told := view.get(EXECUTORS, plane))}
-    return Facts({row.name: _device(row) for row in found}, claims, seen_on, offered)
+    return Facts({row.name: _device(row) for row in found}, {}, seen_on, offered)
 
 
 def _device(row: TargetRecord) -> Device:

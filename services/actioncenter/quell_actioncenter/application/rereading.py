@@ -9,6 +9,7 @@ from quell_actioncenter.application.backlog import Backlog
 from quell_actioncenter.application.book import Book
 from quell_actioncenter.application.desk import Desk
 from quell_actioncenter.application.evidence import Judged, Reading
+from quell_actioncenter.application.knowledge import GONE
 from quell_actioncenter.domain.records import EvidenceRecord
 from quell_actioncenter.store.tables import EVIDENCE, EXECUTORS, INVESTIGATIONS, TARGETS
 from quell_runtime.store import Change, Query
@@ -70,7 +71,11 @@ def _keys(change: Change[Any]) -> Iterator[Key]:
     if change.table is TARGETS:
         if before is None or before.kinds != after.kinds or before.state != after.state:
             yield after.name, ""
-        if before is None or before.host_names != after.host_names:
+        if (
+            before is None
+            or before.host_names != after.host_names
+            or (after.state in GONE and before.state != after.state)
+        ):
             yield from ((f"host/{host}", "") for host in after.host_names)
     elif change.table is EXECUTORS and (before is None or before.kinds != after.kinds):
         yield f"plane/{after.plane}", ""
