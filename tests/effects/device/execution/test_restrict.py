@@ -1,7 +1,10 @@
 """What may start under a restriction, what may not, and how it is changed and taken back."""
 
 import os
+import re
 import shlex
+import socket
+import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 from quell.remediation.v1 import item_pb2
 
+from apart import mount_memory
 from effect_runs import ACTION, DONE, PLANNED, do, undo
 from eventually import eventually
 from execution_world import SAID, Order, World, allowed, sha256
@@ -246,3 +250,18 @@ async def test_whatever_started_the_agent_must_be_able_to_again(world: World) ->
         for shell in ("/bin/bash", stranger)
     ]
     assert said == ["2\n", "STARTER_NOT_TRUSTED\n"]
+
+
+async def test_what_was_refused_is_told_to_the_systems_log(world: World) -> None:
+    """One line each, with the file and who asked; what is allowed is not told."""
+    mount_memory(Path("/dev"))
+    os.mknod("/dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind("/dev/log")
+        log.settimeout(20)
+        await do(world.effect(), Order())
+        # The agent's own look was refused as well.
+        assert b"stranger-" in log.recv(4096)
+        assert world.good_runs()
+        assert not world.bad_runs()
+        assert re.fullmatch(rb"<84>quell-guard: refused '.*/scratch/bad' to process [0-9]+", log.recv(4096))
