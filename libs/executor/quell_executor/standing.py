@@ -1,7 +1,9 @@
 """Effects that others can take away: looked at whenever the world may have moved, and made so again.
 
 Nothing new is begun by that: an action that is in force, and that nobody has begun to let go of, is kept as its warrant
-ordered it. So it is done while frozen too, and after the warrant's expiry; but not once its revert is due.
+ordered it. So it is done while frozen too, and after the warrant's expiry; but not once its revert is due. After a
+start the journal may be an older copy, which does not know what was let go of since: then what has lost its mark too is
+not made so again, but reported as drifted.
 """
 
 import asyncio
@@ -10,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from quell.remediation.v1 import item_pb2
 
 from quell_executor import changing
-from quell_executor.effect import Plan, Standing
+from quell_executor.effect import Finding, Marked, Plan, Standing
 from quell_executor.journal.afterwards import IN_FORCE, EffectState, Stood
 from quell_executor.journal.records import OWNERS, REVERTS, Owner
 from quell_executor.outcome import effect_seen, failure_of, settled
-from quell_executor.parts import TO_DO, because, keys_of
+from quell_executor.parts import TO_DO, Part, because, keys_of
 from quell_executor.progress import Silent
 from quell_executor.run import Kit
 from quell_runtime.store import Change
@@ -28,9 +31,13 @@ LONG = 24 * 3600.0
 
 @dataclass
 class Watched:
-    """One action whose effect is kept. `told` is how it is by the last report, `untold` what no report says yet."""
+    """One action whose effect is kept. `told` is how it is by the last report, `untold` what no report says yet.
+
+    `doubtful`: since the start it was not seen in force, nor by its marks to be ours.
+    """
 
     action: str
+    doubtful: bool
     rebooted: bool
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told: EffectState = IN_FORCE
@@ -54,7 +61,7 @@ class Standings:
         """Look at all that is in force by the journal, and keep it from now on."""
         for kind in self._effects:
             for row in await self._kit.journal.store.select(OWNERS, "WHERE kind = ?", (kind,)):
-                self._watch(row, rebooted=self._kit.journal.rebooted)
+                self._watch(row, started=True)
 
     def heard(self, changes: Sequence[Change[Any]]) -> None:
         """Learn from the store's commits what has come into force, and what no longer is."""
@@ -63,13 +70,13 @@ class Standings:
                 if isinstance(row, Owner):
                     self._watch(row)
 
-    def _watch(self, row: Owner, *, rebooted: bool = False) -> None:
+    def _watch(self, row: Owner, *, started: bool = False) -> None:
         if row.kind not in self._effects or row.inherited:
             return
         if watched := self._watched.get(row.owner):
             watched.changed.set()
             return
-        watched = self._watched[row.owner] = Watched(row.owner, rebooted)
+        watched = self._watched[row.owner] = Watched(row.owner, started, started and self._kit.journal.rebooted)
         self._spawn(self._keep(watched, self._effects[row.kind]))
 
     async def _keep(self, watched: Watched, effect: Standing[Any]) -> None:
@@ -104,8 +111,10 @@ class Standings:
             if not plan.items or await self._is_due(watched.action):
                 return None
             part = await changing.look(effect, plan)
+            if watched.doubtful:
+                part = await self._still_ours(effect, part)
             found, explained, watched.rebooted = effect_seen(part.findings), watched.rebooted, False
-            if any(finding.state == TO_DO for finding in part.findings):
+            if part.to_do.items:
                 self._kit.seams.point("kit.fallen")
                 try:
                     await changing.make(effect, (part,), Silent())
@@ -113,7 +122,18 @@ class Standings:
                     log.exception("standing_failed", action=watched.action)
                 (part,) = await changing.see(effect, (part,))
             failure = failure_of(settled((part,), because("EFFECT_NOT_OBSERVED")))
-            return Stood(found, effect_seen(part.findings), failure, explained)
+            now = effect_seen(part.findings)
+            watched.doubtful = watched.doubtful and now != IN_FORCE
+            return Stood(found, now, failure, explained)
+
+    @staticmethod
+    async def _still_ours(effect: Standing[Any], part: Part) -> Part:
+        """Leave what has no mark any more as it is."""
+        if not part.to_do.items or not isinstance(effect, Marked):
+            return part
+        marked = {mark.item.key for mark in await effect.marks()}
+        lost = Finding(item_pb2.ITEM_STATE_CONFLICT, because("MARK_LOST", "its mark is gone: let go of meanwhile?"))
+        return part.each(lambda item, found: found if item.key in marked or found.state != TO_DO else lost)
 
     async def _is_due(self, action: str) -> bool:
         """Tell whether its time is over."""

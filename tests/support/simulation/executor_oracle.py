@@ -1,5 +1,6 @@
 """What an executor must keep to, looked at in each commit of its journal and each change of its world."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from quell.warrant.v1 import freeze_pb2, receipt_pb2, warrant_pb2
 
 from quell_executor.journal.records import (
     CALLED_OFF,
+    DEAD_MEN,
     KNOWN,
     ORDERS,
     OUTGOING,
@@ -33,6 +35,8 @@ from simulation.world import NETWORK, OURS, Change, World, is_file
 
 SLACK = timedelta(seconds=2)
 """Between deciding and what is seen of it lie a few waits for the disk."""
+LIVED_S, UNHEARD_S = 100.0, 2400.0
+"""How long a life and a wait must last so that it is surely due: a clock may be so wrong, and to take back may fail."""
 WRONG = timedelta(minutes=2)
 """How far a clock is ahead at most."""
 TO_DO = item_pb2.ITEM_STATE_PLANNED
@@ -59,6 +63,10 @@ class ExecutorOracle:
     """What an item was before the first change that is not taken back."""
     late: set[str] = field(default_factory=set)
     """Actions whose plan was decided in time and journaled after their end."""
+    back: set[str] = field(default_factory=set)
+    """Items that were taken back since they were last changed for an order."""
+    unheard: dict[str, float] = field(default_factory=dict)
+    """Actions that may have cut off their own receipt, since when that waits to be acknowledged."""
     lost: set[str] = field(default_factory=set)
     """Items that were changed by what an older copy of the journal does not know."""
 
@@ -69,14 +77,45 @@ class ExecutorOracle:
         for one in written:
             if one.table is PLANS and one.record and one.key in orders:
                 self._begun(orders[one.key], one.record)
+        before = dict(orders)
         under_way = {action for action, order in orders.items() if order.stage is Stage.BEGUN}
         self.mirror.put(written)
         for one in written:
+            if one.table is ORDERS and one.record is None and (gone := before.get(one.key)):
+                self._forgotten(gone)
             if one.table is OUTGOING and one.record and one.record.sort is Sort.RECEIPT:
                 receipt = receipt_pb2.Receipt.FromString(one.record.body)
                 self.receipts[receipt.id] = receipt
                 if receipt.action in under_way:
                     self._as_it_is(receipt)
+                    self._may_be_unheard(receipt)
+                if one.record.stored:
+                    self.unheard.pop(receipt.action, None)
+
+    def _forgotten(self, order: Order) -> None:
+        """Check that nothing is forgotten that may still count."""
+        sent = [row for row in self.mirror.of(OUTGOING).values() if row.action == order.action]
+        waiting = [row for row in sent if not row.stored and row.sort is not Sort.REPORT]
+        if order.owned or order.stage is not Stage.ENDED or waiting:
+            self.violated(3, f"{order.action} is forgotten, and is not over")
+
+    def _may_be_unheard(self, receipt: receipt_pb2.Receipt) -> None:
+        """Note an isolation that was to be taken back if nobody hears of it."""
+        order = self.mirror.of(ORDERS)[receipt.action]
+        warrant = warrant_of(order)
+        made = order.kind == "isolate_device" and not lets_go(warrant) and receipt.outcome.items.done_items
+        if made and not warrant.remediation.isolate_device.hold:
+            self.unheard[receipt.action] = self.clock.lapse.elapsed()
+
+    def look(self) -> None:
+        """Check that no isolation of which nobody has heard is in force for long."""
+        owner = self.mirror.of(OWNERS).get(NETWORK)
+        since = self.unheard.get(owner.owner) if owner else None
+        if owner is None or since is None or owner.ownership.let_go_by:
+            return
+        lived = asyncio.get_running_loop().time() - self.node.began
+        if self.node.serves and lived > LIVED_S and self.clock.lapse.elapsed() - since > UNHEARD_S:
+            self.violated(4, f"{owner.owner} is in force, and nobody has heard of it")
 
     def _begun(self, order: Order, begun: Begun) -> None:
         """Check that what is begun is in time, not frozen, and the newest of what it is about."""
@@ -137,6 +176,10 @@ class ExecutorOracle:
         if order is None or action not in self.sent:
             self.violated(1, f"{change.key} was changed for {action}, for which no warrant was sent")
             return
+        if order.stage is Stage.ENDED:
+            self._made_again(order, change)
+            return
+        self.back.discard(change.key)
         if order.stage is not Stage.BEGUN or not self._planned(action, change.key, reverts=False):
             self.violated(1, f"{change.key} was changed for {action} without a journaled plan")
         others = [key for name, key in self.made if name == action]
@@ -151,7 +194,25 @@ class ExecutorOracle:
         if not change.before.startswith(OURS):
             self.base[change.key] = change.before
 
+    def _made_again(self, order: Order, change: Change) -> None:
+        """Check that what others took away is in force by the journal, and that nobody has begun to let go of it."""
+        owner, revert = self.mirror.of(OWNERS).get(change.key), self.mirror.of(REVERTS).get(order.action)
+        if order.kind != "isolate_device" or owner is None or owner.owner != order.action or owner.inherited:
+            self.violated(1, f"{change.key} was changed for {order.action}, which had ended")
+        if change.before.startswith(OURS):
+            self.violated(2, f"{order.action} changed {change.key} again, which nobody had taken away")
+        if change.key in self.back:
+            self.violated(4, f"{change.key} was made so again for {order.action} after it was let go of")
+        plans = self.mirror.of(PLANS)
+        newer = (one for one in self.mirror.of(ORDERS).values() if one.sequence > order.sequence)
+        for one in newer:
+            if one.action in plans and lets_go(warrant_of(one)) and self._is_about(one, change.key):
+                self.violated(4, f"{change.key} was made so again after {one.action} had begun to let go of it")
+        if revert and max(self.clock.now(), revert.time) - revert.time > WRONG:
+            self.violated(4, f"{change.key} was made so again for {order.action} after its time")
+
     def _taken_back(self, change: Change) -> None:
+        self.back.add(change.key)
         if not change.before.startswith(OURS):
             self.violated(2, f"{change.key} was taken back again")
         elif change.key not in self.lost and change.after != self.base.get(change.key):
@@ -173,9 +234,10 @@ class ExecutorOracle:
     def _due(self, key: str) -> bool:
         """Tell whether the warrant of who answers for it ordered it to come back by now."""
         owner = self.mirror.of(OWNERS).get(key)
-        revert = self.mirror.of(REVERTS).get(owner.owner) if owner else None
+        due = [self.mirror.of(table).get(owner.owner) for table in (REVERTS, DEAD_MEN)] if owner else []
         # By whichever of its clocks comes first, and these are at most so wrong.
-        return revert is not None and revert.time <= max(self.clock.now(), self.clock.lapse.now()) + WRONG
+        latest = max(self.clock.now(), self.clock.lapse.now()) + WRONG
+        return any(revert and revert.time <= latest for revert in due)
 
     def _gives_way(self, change: Change) -> bool:
         """Tell whether an action that a crash left half-way takes back what a newer one answers for."""
@@ -189,6 +251,7 @@ class ExecutorOracle:
         """Forget what an older copy can't know."""
         self.lost.update(key for key, value in self.node.world.things.items() if value.startswith(OURS))
         orders = self.mirror.of(ORDERS)
+        self.unheard.clear()
         for action, key in list(self.made):
             if action not in orders or orders[action].stage is not Stage.ENDED:
                 self.lost.add(key)

@@ -39,7 +39,16 @@ from simulation.world import Change, World, file_key, message_key
 
 COMMITS = {"center": 40, "router": 10, "email": 12, "agent-1": 12, "agent-2": 12}
 """In how many commits of a life it may be that it dies."""
-KIT = ("kit.accepted", "kit.planned", "kit.applied", "kit.ended", "kit.reverted", "world.before", "world.after")
+KIT = (
+    "kit.accepted",
+    "kit.planned",
+    "kit.applied",
+    "kit.ended",
+    "kit.reverted",
+    "kit.fallen",
+    "world.before",
+    "world.after",
+)
 OFTEN = ("center.sent", "kit.accepted", "kit.planned", "world.before")
 TWICE = ("warrants", "cancels", "freeze", "key_set", "stored", "receipts", "items", "effects")
 """Messages that may come twice."""
@@ -126,6 +135,7 @@ class Simulation:
             agent = AgentNode(
                 **common(f"agent-{number}", "quell_executor.journal"), key=next(keys), world=world, router=self.router
             )
+            world.device = agent.device
             self.router.agents.append(agent)
         self.center = CenterNode(
             **common("center", "quell_actioncenter.store"), executors=(self.email, self.router), policy=POLICY

@@ -22,6 +22,7 @@ JOURNAL = Reader(
         journal.KNOWN,
         journal.OWNERS,
         journal.REVERTS,
+        journal.DEAD_MEN,
         journal.CALLED_OFF,
     )
 )

@@ -1,5 +1,6 @@
 """The house: a centre, an email executor, a router, and agents; each lives, dies, and lives again on its disk."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from quell_device.application.gateway import Gateway
 from quell_device.application.registry import Registry
 from quell_device.domain.records import DeviceRecord
 from quell_device.store.tables import DEVICES
-from quell_executor.executor import Executor
+from quell_executor.executor import JOURNAL, Executor
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as ExecutorSettings
 from quell_executor.transport import TransportClosedError
@@ -29,6 +30,7 @@ from quell_runtime.errors import QuellError
 from quell_runtime.sealing import SealKey
 from quell_runtime.seams import stamp
 from quell_runtime.store import Statement, Store
+from quell_runtime.store.opening import migrate
 from simulation.life import Life
 from simulation.lines import CutError, End, Line
 from simulation.times import START, NodeClock, SeededRng
@@ -36,6 +38,8 @@ from simulation.world import World
 
 DEPLOYMENT = "simulated"
 ROOT = SealKey(bytes([1] * 32))
+KEEP = timedelta(days=3)
+"""How long executors know what is over: not so long that no simulation sees it forgotten."""
 WorkRequest = executor_service_pb2.WorkRequest
 WorkResponse = executor_service_pb2.WorkResponse
 
@@ -91,11 +95,13 @@ class Node:
     kinds: Kinds
     life: Life | None = None
     lives: int = 0
+    began: float = 0.0
     restored: int = 0
 
     def begin(self) -> None:
         """Live."""
         self.lives += 1
+        self.began = asyncio.get_running_loop().time()
         self.life = self.house.life_of(self.name)
         self.house.opened(self.name)
         self.life.spawn(self._live(self.life))
@@ -131,11 +137,13 @@ class Node:
         return copy.read_bytes()
 
     def restore(self, copy: bytes) -> None:
-        """Put an older copy in place, while it is dead."""
+        """Put an older copy in place, while it is dead; an empty one: all that it knew is lost."""
         assert not self.alive
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         self.path.write_bytes(copy)
+        if not copy:
+            migrate(self.path, JOURNAL)
         self.restored += 1
 
 
@@ -249,7 +257,7 @@ class ExecutorNode(Node):
         """Start the kit."""
         store = self.house.store_of(self.name, self.path, life)
         seams = Seams(self.house.clock_of(self.name), self.house.rng_of(self.name), life.point)
-        settings = ExecutorSettings(DEPLOYMENT, ROOT.public)
+        settings = ExecutorSettings(DEPLOYMENT, ROOT.public, keep=KEEP)
         self.executor = self.kinds.executor(settings, self.key, self.world.offers(), store, seams)
         await self.executor.start()
         life.ready.set()

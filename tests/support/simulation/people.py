@@ -188,7 +188,9 @@ class People:
                 unblock = email_pb2.UnblockUrl(pattern=self.chance.choice(URLS))
                 return remediation_pb2.Remediation(unblock_url=unblock), False
             case 3 | 4:
-                return remediation_pb2.Remediation(isolate_device=isolation(device)), True
+                return remediation_pb2.Remediation(
+                    isolate_device=isolation(device, hold=self.chance.random() < 0.5)
+                ), True
             case 5:
                 join = device_pb2.ReleaseDeviceFromIsolation(device=device)
                 return remediation_pb2.Remediation(release_device_from_isolation=join), False
@@ -335,9 +337,9 @@ def give_back(done: remediation_pb2.Remediation) -> remediation_pb2.Remediation:
 LET_GO_BY = {"block_url": unblock, "isolate_device": join, "stop_and_quarantine": give_back}
 
 
-def isolation(device: str) -> device_pb2.IsolateDevice:
+def isolation(device: str, *, hold: bool) -> device_pb2.IsolateDevice:
     """Order a device isolated."""
-    return device_pb2.IsolateDevice(device=device, mode=device_pb2.ISOLATION_MODE_FULL)
+    return device_pb2.IsolateDevice(device=device, mode=device_pb2.ISOLATION_MODE_FULL, hold=hold)
 
 
 def _nothing(_answer: object) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from quell.remediation.v1 import outcome_pb2
 
+from quell_actioncenter.application.register import name_inherited
 from quell_actioncenter.domain.lifecycle import ENDED, UNDECIDED, State
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS
 from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, Stage
@@ -77,16 +78,20 @@ def _register_is_true(simulation: Simulation, node: ExecutorNode) -> None:
     oracle, actions = simulation.oracles[node.name], simulation.oracle.mirror.of(ACTIONS)
     device = node.device if isinstance(node, AgentNode) else ""
     effects = simulation.oracle.mirror.of(EFFECTS).values()
-    register = {effect.action: effect for effect in effects if effect.device == device}
+    ours = [effect for effect in effects if effect.device == device]
+    register = {effect.action: effect for effect in ours if effect.action}
     owners = oracle.mirror.of(OWNERS)
     for key, value in node.world.things.items():
         owner = owners.get(key)
-        if not value.startswith(OURS) or key in oracle.lost:
+        if not value.startswith(OURS):
             continue
         if owner is None:
             simulation.violated(9, f"{key} is in force, and nobody answers for it")
+        elif owner.inherited or key in oracle.lost:
+            continue
         elif owner.owner in actions and owner.owner not in register:
             simulation.violated(9, f"{key} is in force by {owner.owner}, which the register lacks")
+    _inherited_is_true(simulation, node, {effect.name for effect in ours if not effect.action})
     for action, effect in register.items():
         keys = [key for key, owner in owners.items() if owner.owner == action]
         so = [key for key in keys if node.world.things.get(key, "").startswith(OURS)]
@@ -96,3 +101,13 @@ def _register_is_true(simulation: Simulation, node: ExecutorNode) -> None:
         if not so or (effect.state == IN_FORCE and so != keys):
             shown = outcome_pb2.EffectState.Name(effect.effect.state)
             simulation.violated(9, f"the register says {shown} of {action}; of {keys} only {so} are")
+
+
+def _inherited_is_true(simulation: Simulation, node: ExecutorNode, shown: set[str]) -> None:
+    """Hold what the register shows as inherited against what is, by the executor's journal."""
+    rows = [row for row in simulation.oracles[node.name].mirror.of(OWNERS).values() if row.inherited]
+    so = {
+        name_inherited(row.ownership.inherited) for row in rows if node.world.things.get(row.key, "").startswith(OURS)
+    }
+    if shown != so and not simulation.center.restored:
+        simulation.violated(9, f"the register shows {shown} as inherited by {node.name}; it is {so}")

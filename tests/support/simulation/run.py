@@ -66,6 +66,8 @@ async def _live(simulation: Simulation) -> None:
     for _ in range(chance.randint(20, 40)):
         await asyncio.sleep(pace * chance.random())
         people.act()
+        for oracle in simulation.oracles.values():
+            oracle.look()
         if chance.random() < 0.5:
             storm.blow()
         if chance.random() < 0.15:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from quell_executor.journal.records import ORDERS, Stage
 from simulation.house import Simulation
 from simulation.nodes import ExecutorNode, Node
-from simulation.world import OURS, World, file_key, message_key, original
+from simulation.world import NETWORK, OURS, World, file_key, message_key, original
 
 HOUR = 3600.0
 HOP_S = 45.0
@@ -43,6 +43,9 @@ class Storm:
 
     def _maybe_restore(self, node: Node) -> None:
         copy = self._copies.get(node.name)
+        if copy is not None and isinstance(node, ExecutorNode) and self.chance.random() < 0.5:
+            # All of it is lost, not only what is new.
+            copy = b""
         if copy is None or self.simulation.counts.restores or self.chance.random() < 0.5:
             return
         simulation = self.simulation
@@ -147,8 +150,10 @@ class Storm:
             if not any(key.endswith(f":{path}") and not value.startswith(OURS) for key, value in world.things.items()):
                 world.things.setdefault(new, "0600")
         key = self.chance.choice(sorted(world.things))
+        if world.name != "email" and self.chance.random() < 0.3:
+            key = NETWORK
         if world.things[key].startswith(OURS) and not key.startswith("device.file") and self.chance.random() < 0.5:
-            world.things[key] = original(world.things[key])
+            world.meddle(key, original(world.things[key]))
         self.simulation.note(f"users change {world.name}")
 
     async def sleep(self) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from google.protobuf.message import Message
-from quell.remediation.v1 import device_pb2, email_pb2, item_pb2, target_pb2
+from quell.remediation.v1 import device_pb2, email_pb2, item_pb2, remediation_pb2, target_pb2
 
-from quell_executor.effect import Effect, Finding, Owned, Plan, PlannedItem, Progress, Reader, Reading, Release
+from quell_executor.effect import Effect, Finding, Mark, Owned, Plan, PlannedItem, Progress, Reader, Reading, Release
 from quell_executor.parts import because
+from quell_runtime.kinds import order_of
 from simulation.life import LIFE
 
 OURS = "ours:"
@@ -37,11 +38,14 @@ class Change:
 
 @dataclass
 class World:
-    """What is so, by item key; a thing that is not there has no key."""
+    """What is so, by item key; a thing that is not there has no key. `marks` tell whose change it is."""
 
     name: str
     chance: random.Random
     things: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+    watching: list[asyncio.Event] = field(default_factory=list)
+    device: str = ""
     told: Callable[["World", Change], None] = lambda _world, _change: None
     failing: float = 0.0
 
@@ -55,8 +59,17 @@ class World:
             raise OSError("simulated: it does not work")
         change = Change(action, key, self.things.get(key, ""), after, reverts)
         self.things[key] = after
+        self.marks[key] = action
+        if reverts:
+            del self.marks[key]
         self.told(self, change)
         life.point("world.after")
+
+    def meddle(self, key: str, value: str) -> None:
+        """Change one thing, as users do; whoever watches hears of it."""
+        self.things[key] = value
+        for watch in self.watching:
+            watch.set()
 
     def offers(self) -> dict[str, Effect[Any] | Reader[Any] | Release[Any]]:
         """Return the kinds that are served here."""
@@ -149,6 +162,28 @@ class _Changing:
         """Plan to put back."""
         return replace(plan, reverts=True)
 
+    async def marks(self) -> Sequence[Mark]:
+        """Read the marks on what this kind of effect works on."""
+        await asyncio.sleep(self.world.chance.random() * 0.1)
+        found = []
+        for key, action in sorted(self.world.marks.items()):
+            remediation = self._remediation(key) if self.world.things[key].startswith(OURS) else None
+            if remediation is not None:
+                item = await self.plan(order_of(remediation), None)
+                (planned,) = [one for one in item.items if one.key == key]
+                value = self.world.things[key]
+                held = replace(planned, before=Wanted(original(value), value).encoded())
+                found.append(Mark(action, remediation, held))
+        return found
+
+    async def plan(self, order: Any, within: Sequence[item_pb2.Item] | None) -> Plan:  # noqa: ANN401 - of any kind
+        """Plan it."""
+        raise NotImplementedError
+
+    def _remediation(self, key: str) -> remediation_pb2.Remediation | None:
+        """Return what makes one thing so, if this kind can."""
+        raise NotImplementedError
+
 
 class Blocking(_Changing):
     """Blocks URLs."""
@@ -159,6 +194,11 @@ class Blocking(_Changing):
         self.world.things.setdefault(key, "open")
         item = item_pb2.Item(url=item_pb2.UrlItem(pattern=order.pattern))
         return Plan((self._item(key, item),), frozenset({key}))
+
+    def _remediation(self, key: str) -> remediation_pb2.Remediation | None:
+        kind, _, pattern = key.partition(":")
+        block = email_pb2.BlockUrl(pattern=pattern)
+        return remediation_pb2.Remediation(block_url=block) if kind == "email.url" else None
 
 
 class Unblocking:
@@ -183,6 +223,15 @@ class Deleting(_Changing):
         names = _names(order.messages)
         items = [self._item(_key_of(item.message), item, names) for item in chosen]
         return Plan(tuple(items), names)
+
+    def _remediation(self, key: str) -> remediation_pb2.Remediation | None:
+        if not key.startswith("email.message:"):
+            return None
+        message = _message(key).message
+        ref = target_pb2.MessageRef(mailbox=message.mailbox, sha256=message.sha256)
+        selector = target_pb2.MessageSelector(messages=target_pb2.MessageList(messages=[ref]))
+        delete = email_pb2.SoftDeleteMessages(messages=selector)
+        return remediation_pb2.Remediation(soft_delete_messages=delete)
 
 
 def _message(key: str) -> item_pb2.Item:
@@ -228,6 +277,14 @@ class Quarantining(_Changing):
         """Plan it."""
         chosen = [key for key in sorted(self.world.things) if is_file(order.file, key)]
         return Plan(tuple(map(self._file, chosen)), named(order.file))
+
+    def _remediation(self, key: str) -> remediation_pb2.Remediation | None:
+        if not key.startswith("device.file:"):
+            return None
+        _, content, path = key.split(":")
+        selector = target_pb2.FileSelector(path=path, sha256=content)
+        take = device_pb2.StopAndQuarantine(device=self.world.device, file=selector)
+        return remediation_pb2.Remediation(stop_and_quarantine=take)
 
     def _file(self, key: str) -> PlannedItem:
         _, content, path = key.split(":")
@@ -281,13 +338,34 @@ class GivingBack:
 
 
 class Isolating(_Changing):
-    """Isolates the device, but for exclusions."""
+    """Isolates the device, but for exclusions. Others can take that away, and it may cut off its own receipt."""
+
+    dead_man = True
 
     async def plan(self, order: device_pb2.IsolateDevice, _within: Sequence[item_pb2.Item] | None) -> Plan:
         """Plan it."""
         item = item_pb2.Item(device=item_pb2.DeviceItem(aspect="network"))
         what = ",".join(remote for exclusion in order.exclusions for remote in exclusion.remotes)
         return Plan((self._item(NETWORK, item, what=what),), frozenset({NETWORK}))
+
+    async def moved(self, _plan: Plan) -> None:
+        """Wait until somebody meddles."""
+        watch = asyncio.Event()
+        self.world.watching.append(watch)
+        try:
+            await watch.wait()
+        finally:
+            self.world.watching.remove(watch)
+
+    def _remediation(self, key: str) -> remediation_pb2.Remediation | None:
+        if key != NETWORK:
+            return None
+        what = self.world.things[key].split(":")[1]
+        order = device_pb2.IsolateDevice(device=self.world.device, mode=device_pb2.ISOLATION_MODE_FULL)
+        if what:
+            order.mode = device_pb2.ISOLATION_MODE_SELECTIVE
+            order.exclusions.add(remotes=what.split(","))
+        return remediation_pb2.Remediation(isolate_device=order)
 
 
 class Joining:

@@ -144,6 +144,22 @@ async def test_it_is_made_so_again_after_a_start(house: House, network: Network)
     assert TAMPERED not in events(house)
 
 
+async def test_an_older_copy_of_the_journal_undoes_no_release(house: House, network: Network) -> None:
+    """It does not know of the release, but the mark went with that: DRIFTED, and the network stays open."""
+    await isolated(house)
+    await house.crash()
+    copy = house.path.read_bytes()
+    await restarted(house)
+    assert (await house.carry_out(join())).outcome.effect == IN_FORCE
+    await house.crash()
+    house.lose_journal(copy)
+    await restarted(house)
+    await house.until(lambda: DRIFTED in events(house))
+    network.stirred.set()
+    await house.quiet(1000)
+    assert network.rules == "open"
+
+
 @pytest.mark.parametrize("by", ["undo", "release"])
 async def test_nothing_is_made_so_again_once_letting_go_has_begun(house: House, network: Network, by: str) -> None:
     """A release that a crash cut off after its plan was journaled, and that can't be told after: it stays let go of."""
