@@ -39,7 +39,10 @@ def offered() -> dict[str, str]:
     nothing: Any = None
     with tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
-        offers = {*offered_on_mail(nothing, nothing), *offered_on_devices(settings, Means(nothing, nowhere))}
+        offers = {
+            *offered_on_mail(nothing, nothing),
+            *offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing)),
+        }
     return {name: "" if name in offers else lacking_on_devices(name) for name in kinds()}
 
 

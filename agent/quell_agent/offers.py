@@ -1,19 +1,29 @@
 """What the agent offers on this machine, and why it lacks the rest: each kind has its lines here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from quell_agent import scan
+from quell_agent import sample_archive, scan
+from quell_agent.artifacts import Uploads
 from quell_agent.effects import restrict_code_execution
+from quell_agent.effects.collect_investigation_package import CollectInvestigationPackage
+from quell_agent.effects.isolate_device import IsolateDevice
 from quell_agent.effects.release_code_execution import ReleaseCodeExecution
+from quell_agent.effects.release_device_from_isolation import ReleaseDeviceFromIsolation
 from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
+from quell_agent.effects.request_sample import RequestSample
 from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
 from quell_agent.effects.stop_and_quarantine import Machine, StopAndQuarantine
 from quell_agent.execution.policy import Policy
+from quell_agent.isolation import nftables
+from quell_agent.isolation.control import ControlChannel
+from quell_agent.isolation.device import Isolation
 from quell_agent.persistence.find import Persistence
 from quell_agent.persistence.places import Places
 from quell_agent.processes import Processes
 from quell_agent.protected import Protected
+from quell_agent.sample import Samples
 from quell_agent.scan import Rules
 from quell_agent.search import Search
 from quell_agent.settings import AgentSettings
@@ -29,6 +39,8 @@ class Means:
 
     keys: VaultKeys
     point: Point
+    uploads: Uploads
+    control: Callable[[], ControlChannel]
 
 
 def offers(settings: AgentSettings, means: Means) -> Offers:
@@ -41,9 +53,15 @@ def offers(settings: AgentSettings, means: Means) -> Offers:
     found: Offers = {
         "stop_and_quarantine": StopAndQuarantine(machine),
         "release_from_quarantine": ReleaseFromQuarantine(),
+        "collect_investigation_package": CollectInvestigationPackage(settings.data / "package", means.uploads),
     }
     if not restrict_code_execution.missing():
         found = {**found, **_execution(settings, means)}
+    if not nftables.missing():
+        found = {**found, **_network(settings, means)}
+    if not sample_archive.missing():
+        samples = Samples(vaults, processes)
+        found = {**found, "request_sample": RequestSample(settings.data / "sample", samples, means.uploads)}
     if settings.rules is None or scan.missing():
         return found
     return {**found, "run_antivirus_scan": RunAntivirusScan(Rules(settings.rules, settings.data / "signatures"))}
@@ -54,10 +72,22 @@ def _execution(settings: AgentSettings, means: Means) -> Offers:
     return {"restrict_code_execution": RestrictCodeExecution(house), "release_code_execution": ReleaseCodeExecution()}
 
 
+def _network(settings: AgentSettings, means: Means) -> Offers:
+    isolation = Isolation(settings.data / "isolation", means.control, point=means.point)
+    return {
+        "isolate_device": IsolateDevice(isolation),
+        "release_device_from_isolation": ReleaseDeviceFromIsolation(),
+    }
+
+
 def lack(kind: str) -> str:
     """Return why a kind is not offered."""
     if kind == "run_antivirus_scan":
         return scan.missing() or "no folder of signatures is configured: set rules"
+    if kind == "request_sample":
+        return sample_archive.missing()
     if kind in ("restrict_code_execution", "release_code_execution"):
         return restrict_code_execution.missing()
+    if kind in ("isolate_device", "release_device_from_isolation"):
+        return nftables.missing()
     return "not built yet"

@@ -13,6 +13,15 @@ from quell_executor.quorum import Quorum, quorums_of
 from quell_runtime.errors import InvalidError
 from quell_runtime.kinds import kinds
 
+CAPS: Mapping[str, int] = {
+    "isolate_device": 20,
+    "restrict_code_execution": 20,
+    "stop_and_quarantine": 200,
+    "offboard_machine": 2,
+}
+"""How many effects of a kind the agent begins in an hour, unless it is told otherwise. What lets go has no cap."""
+MEMORY_MB, LEAST_MEMORY_MB = 2048, 256
+
 
 class ConfigInvalidError(InvalidError):
     """The configuration can't be used; the message is one line and names the key."""
@@ -27,7 +36,8 @@ class AgentSettings:
     `data` is its own folder; `token` an enrolment token or a file with one, for the first start only; `rules` a folder
     of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift; `quorums` how many of the
     `approvers` must have sealed what is carried out, by kind: it holds who they are and their own public keys;
-    `unguarded` what starts while execution is restricted and no guard lives: all (`open`) or nothing (`closed`).
+    `unguarded` what starts while execution is restricted and no guard lives: all (`open`) or nothing (`closed`);
+    `memory_mb` the most memory that each of its processes may take, in MiB.
     """
 
     data: Path
@@ -35,7 +45,8 @@ class AgentSettings:
     rules: Path | None = None
     log_level: str = "info"
     unguarded: str = "open"
-    max_effects_per_hour: Mapping[str, int] = field(default_factory=dict)
+    memory_mb: int = MEMORY_MB
+    max_effects_per_hour: Mapping[str, int] = field(default_factory=lambda: CAPS)
     quorums: Mapping[str, Quorum] = field(default_factory=dict)
 
     @classmethod
@@ -60,13 +71,15 @@ class AgentSettings:
                 raise ConfigInvalidError(f"{path}: {name} must be a text", name)
         if written.get("unguarded", "open") not in ("open", "closed"):
             raise ConfigInvalidError(f"{path}: unguarded must be open or closed", "unguarded")
-        rules = Path(str(written["rules"])) if written.get("rules") else None
+        # Absolute: what the agent starts stands elsewhere.
+        rules = Path(str(written["rules"])).absolute() if written.get("rules") else None
         return cls(
-            data=Path(str(written["data"])),
+            data=Path(str(written["data"])).absolute(),
             token=str(written.get("token", "")),
             rules=rules,
             log_level=str(written.get("log_level", "info")),
             unguarded=str(written.get("unguarded", "open")),
+            memory_mb=_memory(written.get("memory_mb", MEMORY_MB)),
             max_effects_per_hour=_caps(written.get("max_effects_per_hour", {})),
             quorums=_quorums(written.get("quorums", {}), written.get("approvers", {})),
         )
@@ -101,7 +114,13 @@ def _caps(found: object) -> Mapping[str, int]:
     for kind, most in found.items():
         if kind not in kinds() or not isinstance(most, int) or most < 0:
             raise ConfigInvalidError(f"max_effects_per_hour.{kind}: a kind and a number from 0", "max_effects_per_hour")
-    return dict(found)
+    return {**CAPS, **found}
+
+
+def _memory(found: object) -> int:
+    if not str(found).isdecimal() or int(str(found)) < LEAST_MEMORY_MB:
+        raise ConfigInvalidError(f"memory_mb must be a number of MiB, from {LEAST_MEMORY_MB} on", "memory_mb")
+    return int(str(found))
 
 
 def _quorums(needed: object, approvers: object) -> Mapping[str, Quorum]:

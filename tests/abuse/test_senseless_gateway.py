@@ -1,8 +1,8 @@
 """A hostile gateway says what makes no sense: the agent goes on, since what is in force here must end in its time."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,8 +10,9 @@ from quell.executor.v1 import executor_service_pb2
 
 from center_bench import SeededRng
 from kit_house import DEPLOYMENT, Center, House, Wire
-from quell_agent.link import Link
+from quell_agent.talker.link import Link
 from quell_executor.transport import ProtocolUnsupportedError
+from quell_runtime.addresses import Address
 from virtual_time import in_virtual_time
 
 
@@ -20,11 +21,11 @@ class Cursed(Link):
 
     def __init__(self) -> None:
         """Link nothing."""
-        super().__init__(*(cast("Any", None),) * 3, SeededRng())
+        certificate = cast("Any", SimpleNamespace(over=False))
+        super().__init__(Address("gateway", 1), [], certificate, cast("Any", None), SeededRng())
         self.tried = 0
 
-    async def _once(self, connected: Callable[[], None]) -> None:
-        del connected
+    async def _once(self) -> None:
         self.tried += 1
         raise OverflowError("int too large")
 
@@ -34,7 +35,7 @@ def test_the_link_outlives_any_stream() -> None:
 
     async def story() -> None:
         link = Cursed()
-        running = asyncio.create_task(link.run(lambda: None))
+        running = asyncio.create_task(link.run())
         await asyncio.sleep(300)
         assert not running.done()
         assert link.tried > 5

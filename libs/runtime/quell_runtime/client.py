@@ -24,11 +24,14 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     # This one is how long one try to connect may take, its handshake included; only its name is odd.
     ("grpc.min_reconnect_backoff_ms", 10_000),
-    ("grpc.keepalive_time_ms", 300_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # An idle stream goes on pinging.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.use_local_subchannel_pool", 1),
 )
+HEARTBEAT_MS = 300_000
+"""How often the other side must answer a ping."""
 
 
 class CertificateStrangeError(ForbiddenError):
@@ -46,12 +49,14 @@ class Credentials:
     key: Path
 
 
-def channel(address: str, credentials: Credentials, server_name: str = "") -> grpc.aio.Channel:
+def channel(
+    address: str, credentials: Credentials, server_name: str = "", heartbeat_ms: int = HEARTBEAT_MS
+) -> grpc.aio.Channel:
     """Open a channel. `server_name` is what the server's certificate must be for; the address's host if empty."""
     found = grpc.ssl_channel_credentials(
         credentials.ca.read_bytes(), credentials.key.read_bytes(), credentials.certificate.read_bytes()
     )
-    return grpc.aio.secure_channel(address, found, options=options(server_name))
+    return grpc.aio.secure_channel(address, found, options=options(server_name, heartbeat_ms))
 
 
 async def pinned_channel(address: str, digest: bytes) -> grpc.aio.Channel:
@@ -78,10 +83,10 @@ async def pinned_channel(address: str, digest: bytes) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, found, options=options(name))
 
 
-def options(server_name: str = "") -> list[tuple[str, int | str]]:
+def options(server_name: str = "", heartbeat_ms: int = HEARTBEAT_MS) -> list[tuple[str, int | str]]:
     """Return the options of a channel of ours."""
     named: list[tuple[str, int | str]] = [("grpc.ssl_target_name_override", server_name)] if server_name else []
-    return [*OPTIONS, *named]
+    return [*OPTIONS, ("grpc.keepalive_time_ms", heartbeat_ms), *named]
 
 
 @dataclass(frozen=True, slots=True)
