@@ -72,6 +72,7 @@ OF_REASON = {
     "DIGEST_MISMATCH": "try again; if it stays, what is stored is not what was brought in",
     "FILE_TAKEN": "name a file that is not there yet",
     "CSR_INVALID": "start the agent again: it makes a new request",
+    "DEVICE_OFFBOARDED": "it left our care; the machine can be enrolled anew: quell devices enrol-token",
     "DEVICE_BANNED": "it is shut out for good; the machine can be enrolled anew: quell devices enrol-token",
     "DEVICE_UNKNOWN": "quell devices list shows them",
     "DEVICE_GONE": "it is banned or offboarded: the machine can be enrolled anew, as another device",

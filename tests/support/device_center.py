@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import grpc
 from google.protobuf.message import Message
 from quell.executor.v1 import executor_service_pb2, executor_service_pb2_grpc, target_report_pb2
+from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import freeze_pb2, key_set_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from device_house import ROOT, Agent, House, action_name, sealed
@@ -56,11 +57,14 @@ class Center:
         async with self.one_writer:
             await self.call.write(executor_service_pb2.WorkRequest(**message))  # type: ignore[arg-type]
 
-    async def order(self, *agents: Agent) -> list[str]:
+    async def order(self, *agents: Agent, remediation: remediation_pb2.Remediation | None = None) -> list[str]:
         """Send a warrant to each agent in one message, and return the actions."""
         actions = [action_name() for _ in agents]
         warrants = [
-            sealed(CENTER, warrant_pb2.Warrant(action=action, target_key=agent.key.key_id, sequence=1))
+            sealed(
+                CENTER,
+                warrant_pb2.Warrant(action=action, target_key=agent.key.key_id, sequence=1, remediation=remediation),
+            )
             for action, agent in zip(actions, agents, strict=True)
         ]
         await self.down(warrants=executor_service_pb2.Warrants(warrants=warrants))

@@ -19,7 +19,7 @@ from quell.device.v1 import (
     fleet_service_pb2_grpc,
 )
 from quell.executor.v1 import executor_service_pb2, target_report_pb2
-from quell.remediation.v1 import failure_pb2
+from quell.remediation.v1 import failure_pb2, outcome_pb2
 from quell.warrant.v1 import enrolment_pb2, receipt_pb2, seal_pb2, warrant_pb2
 
 from deployment import Deployment
@@ -198,6 +198,7 @@ class Agent:
     received: list[executor_service_pb2.WorkRequest] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     host_name: str = "lab-1"
+    carries_out: bool = False
 
     @property
     def name(self) -> str:
@@ -240,6 +241,10 @@ class Agent:
             failure=failure_pb2.Failure(reason="PROTECTED"),
             time=stamp(datetime.now(UTC)),
         )
+        if self.carries_out:
+            receipt.disposition = receipt_pb2.DISPOSITION_CARRIED_OUT
+            receipt.outcome.effect = outcome_pb2.EFFECT_STATE_IN_FORCE
+            receipt.ClearField("failure")
         receipts = executor_service_pb2.Receipts(receipts=[sealed(self.key, receipt)])
         response = executor_service_pb2.WorkResponse(receipts=receipts)
         self.unstored[receipt.id] = response

@@ -69,6 +69,7 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
         center = Center(registry, settings.deployment, bytes.fromhex(settings.root_key))
         await center.begin(seal_pb2.Sealed.FromString(settings.key_set.read_bytes()) if settings.key_set else None)
         gateway = Gateway(registry, center, clock, rng, pki.load_seal_key(settings.identity_key).public)
+        await gateway.departures.begin()
         authority = pki.Authority.load(settings.agents.ca_certificate, settings.agents.ca_key)
         enrolment = Enrolment(registry, center, authority, _terms(settings), clock)
         parts = Parts(settings.artifacts.url, settings.data / "artifacts", pki.derived_key(settings.identity_key, USE))

@@ -5,19 +5,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import grpc
+import pytest
+from quell.device.v1 import agent_service_pb2, agent_service_pb2_grpc
 from quell.executor.v1 import executor_service_pb2, plan_pb2, progress_pb2, target_report_pb2
-from quell.remediation.v1 import remediation_pb2
+from quell.remediation.v1 import device_pb2, remediation_pb2
 from quell.warrant.v1 import preview_pb2
 
 from deployment import Deployment
 from device_center import Center, center, freeze, key_set
-from device_house import RNG, Agent, House, action_name, running
+from device_house import RNG, Agent, House, action_name, refused, running
 from eventually import eventually
+from quell_runtime import pki
 from quell_runtime.seams import new_uuid
 
 CONNECTED = target_report_pb2.TARGET_STATE_CONNECTED
 AWAY = target_report_pb2.TARGET_STATE_AWAY
 BANNED = target_report_pb2.TARGET_STATE_BANNED
+OFFBOARDED = target_report_pb2.TARGET_STATE_OFFBOARDED
 
 
 async def reported(found: Center, agent: Agent, state: target_report_pb2.TargetState.ValueType) -> None:
@@ -252,6 +256,48 @@ async def test_a_ban_cuts_a_live_stream_at_once_and_for_good(house: House) -> No
     assert await house.device(agent.name) == BANNED
     async with center(house, start=2) as found:
         await reported(found, agent, BANNED)
+
+
+OFFBOARD = remediation_pb2.Remediation(offboard_machine=device_pb2.OffboardMachine(device=f"devices/{'a' * 26}"))
+
+
+@pytest.mark.parametrize("carries_out", [True, False])
+async def test_who_left_our_care_is_shut_out_once_its_receipt_is_stored(house: House, *, carries_out: bool) -> None:
+    """Who refused to leave is not. The Action Center is told; a new stream and the same key again are refused."""
+    agent, other = await house.enrolled(), await house.enrolled()
+    agent.carries_out = carries_out
+    async with center(house, stores=False) as found, agent.connected(), other.connected() as lying:
+        await reported(found, agent, CONNECTED)
+        await reported(found, other, CONNECTED)
+        (action,) = await found.order(agent, remediation=OFFBOARD)
+        await receipts(found, action)
+        other.carries_out = True
+        await lying.up(other.receipt(action))
+        assert await house.device(agent.name) == CONNECTED, "the receipt is not stored yet"
+        await found.down(stored=executor_service_pb2.Stored(ids=list(found.receipts)))
+
+        async def told() -> bool:
+            return not agent.unstored
+
+        await eventually(told, bool)
+        if not carries_out:
+            assert await house.device(agent.name) == CONNECTED
+            return
+        await reported(found, agent, OFFBOARDED)
+        assert await house.device(other.name) == CONNECTED
+    async with agent.opened() as again:
+        await asyncio.wait_for(again.ended.wait(), 10)
+        assert (again.code, again.reason) == (grpc.StatusCode.PERMISSION_DENIED, "DEVICE_OFFBOARDED")
+    async with house.enrolling() as stub, agent.channel() as channel:
+        agents = agent_service_pb2_grpc.AgentServiceStub(channel)
+        renewal = agent_service_pb2.RenewCertificateRequest(csr=pki.request(pki.new_tls_key()))
+        for call in (
+            lambda: stub.Enrol(agent.token.request(), timeout=10),
+            lambda: agents.RenewCertificate(renewal, timeout=10),
+        ):
+            assert (await refused(call)).reason == "DEVICE_OFFBOARDED"
+    await house.ban(agent.name)
+    assert await house.device(agent.name) == OFFBOARDED
 
 
 async def test_an_agent_speaks_for_its_own_device_only(house: House) -> None:

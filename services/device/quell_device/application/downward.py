@@ -10,6 +10,7 @@ from quell.warrant.v1 import seal_pb2, warrant_pb2
 
 from quell_device.application.accesses import Accesses
 from quell_device.application.center import Center
+from quell_device.application.departures import Departures
 from quell_device.application.errands import Errands
 from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
@@ -26,6 +27,7 @@ class Heed:
 
     errands: Errands
     accesses: Accesses
+    departures: Departures
 
 
 class Downward:
@@ -51,6 +53,7 @@ class Downward:
             case "stored":
                 self._streams.stored(request.stored.ids)
                 self._heed.accesses.stored(request.stored.ids)
+                await self._heed.departures.stored(request.stored.ids)
             case "freeze" | "key_set":
                 for session in self._streams.all():
                     session.tell(request)

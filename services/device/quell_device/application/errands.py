@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 from quell.warrant.v1 import warrant_pb2
 
-from quell_device.domain.artifacts import BRINGING, ErrandRecord
+from quell_device.domain.artifacts import NOTED, ErrandRecord
 from quell_device.store.tables import ERRANDS
 from quell_runtime.errors import QuellError
 from quell_runtime.seams import Clock
@@ -29,7 +29,7 @@ class Errands:
         """
         now = self._clock.now()
         kinds = [(warrant.action, device, warrant.remediation.WhichOneof("kind")) for warrant, device in handed]
-        errands = [ErrandRecord(action, device, kind, now) for action, device, kind in kinds if kind in BRINGING]
+        errands = [ErrandRecord(action, device, kind, now) for action, device, kind in kinds if kind in NOTED]
 
         def decide(view: View) -> None:
             for errand in errands:

@@ -5,6 +5,7 @@ when it is back, its hello goes down to every agent, which begins the conversati
 stored. What comes down for a device that is away is dropped too: it is sent again when the device is reported there.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +15,7 @@ from quell.executor.v1 import executor_service_pb2, target_report_pb2
 
 from quell_device.application.accesses import Accesses
 from quell_device.application.center import PROTOCOL, Center
+from quell_device.application.departures import Departures
 from quell_device.application.downward import Downward, Heed
 from quell_device.application.errands import Errands
 from quell_device.application.lane import Lane, conversation
@@ -23,11 +25,12 @@ from quell_device.application.session import BYTES_AS_ONE, OWN_WORDS, Session
 from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
 from quell_device.domain.batches import joined
-from quell_device.domain.errors import BannedError, KeyMismatchError
-from quell_device.domain.records import DeviceState
+from quell_device.domain.errors import BannedError, KeyMismatchError, OffboardedError
+from quell_device.domain.records import GONE, DeviceState
 from quell_device.domain.routes import Routes, allowed, ids_of
 from quell_device.store.tables import DEVICES
 from quell_executor.transport import ProtocolUnsupportedError
+from quell_runtime.errors import QuellError
 from quell_runtime.kinds import kinds
 from quell_runtime.sealing import device_id, key_id_of
 from quell_runtime.seams import Clock, Rng
@@ -37,6 +40,8 @@ ROOM = 1024
 """Messages that may wait for the Action Center; then agents are slowed down."""
 WINDOW = 10_000
 """Warrants without a receipt, of all devices together."""
+LEAVE_WITHIN = 5.0
+"""Seconds that an offboarded device has to end its stream itself."""
 
 
 class Gateway:
@@ -51,7 +56,8 @@ class Gateway:
         self._uplink = Uplink()
         self._streams = Streams(center, self._uplink, clock)
         self.accesses = Accesses(self._uplink, rng)
-        heed = Heed(Errands(registry.store, clock), self.accesses)
+        self.departures = Departures(registry)
+        heed = Heed(Errands(registry.store, clock), self.accesses, self.departures)
         self._downward = Downward(self._streams, center, self._uplink, self._routes, heed)
         self.presence = Presence(registry, rng, self._streams.by_device, self._uplink)
         registry.store.listen(self._changed)
@@ -145,6 +151,7 @@ class Gateway:
         permitted = allowed(response, session.device, session.queries, self._routes)
         if permitted is None or not self._uplink.there:
             return
+        self.departures.heard(session.device, permitted)
         ids = ids_of(permitted)
         await session.sent_up(ids)
         self._streams.wait_for(ids, session)
@@ -156,7 +163,15 @@ class Gateway:
                 continue
             if change.before and change.before.tags != change.after.tags:
                 self.presence.mark([change.after.id])
-            if change.after.state is DeviceState.BANNED:
-                if session := self._streams.by_device.get(change.after.id):
-                    session.lane.close(BannedError("the device is banned"))
+            if change.after.state in GONE:
+                if change.after.state is DeviceState.BANNED:
+                    self._cut(change.after.id, BannedError("the device is banned"))
+                else:
+                    left = OffboardedError("the device was offboarded")
+                    # By itself it leaves when it hears that its receipt is stored.
+                    asyncio.get_running_loop().call_later(LEAVE_WITHIN, self._cut, change.after.id, left)
                 self.presence.mark([change.after.id])
+
+    def _cut(self, device: str, why: QuellError) -> None:
+        if session := self._streams.by_device.get(device):
+            session.lane.close(why)

@@ -9,8 +9,15 @@ from quell.device.v1 import agent_service_pb2
 from quell.executor.v1 import executor_service_pb2
 from quell.warrant.v1 import seal_pb2
 
-from quell_device.domain.errors import BannedError, GoneError, NoSuchDeviceError, StrangerError, TokenRefusedError
-from quell_device.domain.records import DeviceRecord, DeviceState, TokenRecord, WordRecord
+from quell_device.domain.errors import (
+    BannedError,
+    GoneError,
+    NoSuchDeviceError,
+    OffboardedError,
+    StrangerError,
+    TokenRefusedError,
+)
+from quell_device.domain.records import GONE, DeviceRecord, DeviceState, TokenRecord, WordRecord
 from quell_device.store.tables import DEVICES, TOKENS, WORDS
 from quell_runtime.sealing import device_id, key_id_of
 from quell_runtime.seams import Clock
@@ -60,7 +67,7 @@ class Registry:
 
         Raises:
             TokenRefusedError: The token is unknown, expired, or used with another key.
-            BannedError: The key is a banned device's.
+            BannedError, OffboardedError: The key is that of a device that is gone for good.
 
         """
         now = self._clock.now()
@@ -75,8 +82,7 @@ class Registry:
                 raise TokenRefusedError("the token is unknown, expired, or used by another device: ask for a new one")
             if known is None:
                 known = DeviceRecord(device, newcomer.identity_key, newcomer.sealed, token.tags, now, now)
-            if known.state is DeviceState.BANNED:
-                raise BannedError("the device is banned: enrol it anew, with a new identity key")
+            _let_in(known)
             if not token.used_by:
                 view.put(TOKENS, replace(token, used_by=device))
                 view.put(DEVICES, replace(known, tags=token.tags))
@@ -89,14 +95,13 @@ class Registry:
 
         Raises:
             StrangerError: It is not known.
-            BannedError: It is banned.
+            BannedError, OffboardedError: It is gone for good.
 
         """
         found = await self.store.load(DEVICES, device)
         if found is None:
             raise StrangerError("the device is not known here: enrol it anew")
-        if found.state is DeviceState.BANNED:
-            raise BannedError("the device is banned")
+        _let_in(found)
         return found
 
     async def get(self, device: str) -> DeviceRecord:
@@ -123,7 +128,7 @@ class Registry:
             found = view.get(DEVICES, device)
             if found is None:
                 raise NoSuchDeviceError(f"no device devices/{device} is enrolled here")
-            if found.state is DeviceState.BANNED:
+            if found.state in GONE:
                 return found
             banned = replace(found, state=DeviceState.BANNED, ban=why)
             view.put(DEVICES, banned)
@@ -131,12 +136,22 @@ class Registry:
 
         return await self.store.change(decide, [(DEVICES, device)], urgent=True)
 
+    async def offboard(self, device: str) -> None:
+        """Have a device's key count no more: it left our care, and its receipt for that is stored."""
+
+        def decide(view: View) -> None:
+            found = view.get(DEVICES, device)
+            if found is not None and found.state not in GONE:
+                view.put(DEVICES, replace(found, state=DeviceState.OFFBOARDED))
+
+        await self.store.change(decide, [(DEVICES, device)], urgent=True)
+
     async def tag(self, device: str, tags: Sequence[str], why: str) -> DeviceRecord:
         """Give a device other tags. The same again changes nothing.
 
         Raises:
             NoSuchDeviceError: There is none.
-            GoneError: It is banned.
+            GoneError: It is banned or offboarded.
 
         """
 
@@ -144,8 +159,8 @@ class Registry:
             found = view.get(DEVICES, device)
             if found is None:
                 raise NoSuchDeviceError(f"no device devices/{device} is enrolled here")
-            if found.state is DeviceState.BANNED:
-                raise GoneError("the device is banned: its tags mean nothing any more")
+            if found.state in GONE:
+                raise GoneError("the device is banned or offboarded: its tags mean nothing any more")
             tagged = replace(found, tags=tuple(tags))
             if tagged != found:
                 view.put(DEVICES, tagged)
@@ -155,7 +170,7 @@ class Registry:
         return await self.store.change(decide, [(DEVICES, device)])
 
     async def seen(self, sights: dict[str, Sight]) -> list[DeviceRecord]:
-        """Write down how devices are seen now, and return them. A banned one stays banned."""
+        """Write down how devices are seen now, and return them. One that is gone stays so."""
         now = self._clock.now()
 
         def decide(view: View) -> list[DeviceRecord]:
@@ -201,8 +216,15 @@ class Registry:
         return await self.store.change(decide, [(WORDS, word.name)], urgent=True)
 
 
+def _let_in(device: DeviceRecord) -> None:
+    if device.state is DeviceState.BANNED:
+        raise BannedError("the device is banned: enrol it anew, with a new identity key")
+    if device.state is DeviceState.OFFBOARDED:
+        raise OffboardedError("the device was offboarded: enrol it anew, with a new identity key")
+
+
 def _as_seen(record: DeviceRecord, sight: Sight) -> DeviceRecord:
-    if record.state is DeviceState.BANNED:
+    if record.state in GONE:
         return record
     state = DeviceState.CONNECTED if sight.connected else DeviceState.AWAY
     record = replace(record, state=state, hello=sight.hello or record.hello)

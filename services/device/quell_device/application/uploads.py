@@ -31,7 +31,7 @@ from quell_device.domain.errors import (
     NoSuchArtifactError,
     ReplacedError,
 )
-from quell_device.domain.records import DeviceState
+from quell_device.domain.records import GONE
 from quell_device.store.parts import Parts
 from quell_device.store.tables import ARTIFACTS, DEVICES, ERRANDS, USAGE
 from quell_runtime.seams import Clock, stamp, when
@@ -234,8 +234,8 @@ def _same(view: View, record: ArtifactRecord) -> ArtifactRecord:
 
 def _grown(view: View, record: ArtifactRecord, by: int, now: datetime) -> ArtifactRecord:
     device = view.get(DEVICES, record.device)
-    if device is None or device.state is DeviceState.BANNED:
-        raise BannedError("the device is banned")
+    if device is None or device.state in GONE:
+        raise BannedError("the device is banned or offboarded")
     found = _same(view, record)
     found = replace(found, stored_bytes=found.stored_bytes + by, change_time=now)
     view.put(ARTIFACTS, found)

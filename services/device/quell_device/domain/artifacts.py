@@ -8,6 +8,9 @@ from quell_device.domain.errors import ActionUnknownError, NoRoomError
 
 BRINGING = frozenset({"collect_investigation_package", "request_sample"})
 """The kinds whose actions bring something in."""
+LEAVING = "offboard_machine"
+NOTED = BRINGING | {LEAVING}
+"""The kinds of which it is kept that they were handed to a device."""
 PART_BYTES = 1 << 20
 """An artifact is stored in parts of this size, the last one shorter; what is stored for good ends where a part ends."""
 IN_ALL = ""
@@ -16,7 +19,7 @@ IN_ALL = ""
 
 @dataclass(frozen=True, slots=True)
 class ErrandRecord:
-    """An action that was handed to a device and brings something in. Nobody else may bring anything in for it."""
+    """An action that was handed to a device, and after which we do something: take in what it brings, or let it go."""
 
     action: str
     device: str
@@ -96,6 +99,6 @@ def checked(errand: ErrandRecord | None, device: str) -> ErrandRecord:
         ActionUnknownError: There is none, or it is another's, which is not told.
 
     """
-    if errand is None or errand.device != device:
+    if errand is None or errand.device != device or errand.kind not in BRINGING:
         raise ActionUnknownError("no action of this device that brings something in has this name")
     return errand

@@ -31,6 +31,12 @@ class BannedError(ForbiddenError):
     reason = "DEVICE_BANNED"
 
 
+class OffboardedError(ForbiddenError):
+    """The device left our care; the machine can be enrolled anew, with a new identity key."""
+
+    reason = "DEVICE_OFFBOARDED"
+
+
 class GoneError(StateError):
     """The device is banned or offboarded: nothing about it changes any more."""
 

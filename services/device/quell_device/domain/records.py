@@ -15,6 +15,11 @@ class DeviceState(StrEnum):
     CONNECTED = auto()
     AWAY = auto()
     BANNED = auto()
+    OFFBOARDED = auto()
+
+
+GONE = (DeviceState.BANNED, DeviceState.OFFBOARDED)
+"""Where a device stays for good: its key counts no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class AgentServiceServicer:
         Errors:
         PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
         DEVICE_BANNED: the key is a banned device's.
+        DEVICE_OFFBOARDED: the key is that of a device that left our care.
         INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -81,7 +82,7 @@ class AgentServiceServicer:
 
         Retry: safe; each call makes a certificate.
         Errors:
-        PERMISSION_DENIED    DEVICE_BANNED.
+        PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
         DEVICE_UNKNOWN: it must be enrolled anew.
         INVALID_ARGUMENT     CSR_INVALID.
         """
@@ -97,7 +98,7 @@ class AgentServiceServicer:
         sends again what is not stored. So it is when the Action Center was away.
         Retry: safe; open it again, after a random wait.
         Errors:
-        PERMISSION_DENIED    DEVICE_BANNED.
+        PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
         DEVICE_UNKNOWN: it must be enrolled anew.
         DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
         FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.

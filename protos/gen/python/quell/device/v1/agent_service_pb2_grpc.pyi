@@ -42,6 +42,7 @@ class AgentServiceStub:
     Errors:
       PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
                            DEVICE_BANNED: the key is a banned device's.
+                           DEVICE_OFFBOARDED: the key is that of a device that left our care.
       INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
     """
     RenewCertificate: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RenewCertificateRequest, _agent_service_pb2.RenewCertificateResponse]
@@ -49,7 +50,7 @@ class AgentServiceStub:
 
     Retry: safe; each call makes a certificate.
     Errors:
-      PERMISSION_DENIED    DEVICE_BANNED.
+      PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
       INVALID_ARGUMENT     CSR_INVALID.
     """
@@ -61,7 +62,7 @@ class AgentServiceStub:
     sends again what is not stored. So it is when the Action Center was away.
     Retry: safe; open it again, after a random wait.
     Errors:
-      PERMISSION_DENIED    DEVICE_BANNED.
+      PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
                            DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
       FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
@@ -102,6 +103,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Errors:
       PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
                            DEVICE_BANNED: the key is a banned device's.
+                           DEVICE_OFFBOARDED: the key is that of a device that left our care.
       INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
     """
     RenewCertificate: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RenewCertificateRequest, _agent_service_pb2.RenewCertificateResponse]  # type: ignore[assignment]
@@ -109,7 +111,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     Retry: safe; each call makes a certificate.
     Errors:
-      PERMISSION_DENIED    DEVICE_BANNED.
+      PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
       INVALID_ARGUMENT     CSR_INVALID.
     """
@@ -121,7 +123,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     sends again what is not stored. So it is when the Action Center was away.
     Retry: safe; open it again, after a random wait.
     Errors:
-      PERMISSION_DENIED    DEVICE_BANNED.
+      PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                            DEVICE_UNKNOWN: it must be enrolled anew.
                            DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
       FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
@@ -165,6 +167,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           PERMISSION_DENIED    TOKEN_INVALID: unknown, expired, or used with another key.
                                DEVICE_BANNED: the key is a banned device's.
+                               DEVICE_OFFBOARDED: the key is that of a device that left our care.
           INVALID_ARGUMENT     SEAL_INVALID, CSR_INVALID.
         """
 
@@ -178,7 +181,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Retry: safe; each call makes a certificate.
         Errors:
-          PERMISSION_DENIED    DEVICE_BANNED.
+          PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                                DEVICE_UNKNOWN: it must be enrolled anew.
           INVALID_ARGUMENT     CSR_INVALID.
         """
@@ -196,7 +199,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         sends again what is not stored. So it is when the Action Center was away.
         Retry: safe; open it again, after a random wait.
         Errors:
-          PERMISSION_DENIED    DEVICE_BANNED.
+          PERMISSION_DENIED    DEVICE_BANNED, DEVICE_OFFBOARDED.
                                DEVICE_UNKNOWN: it must be enrolled anew.
                                DEVICE_MISMATCH: the identity key in its hello is not that of the certificate's device.
           FAILED_PRECONDITION  PROTOCOL_UNSUPPORTED: the versions have nothing in common.
