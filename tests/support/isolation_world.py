@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from quell.remediation.v1 import device_pb2, item_pb2
 
 from network_lab import Lab
+from quell_agent.effects.isolate_device import IsolateDevice
 from quell_executor.effect import Finding, Mark, Plan, Progress, RefusedError
 
 WORKER = Path(__file__).with_name("isolation_worker.py")
@@ -37,6 +38,7 @@ class Agent:
     """The effect in its process; it has the effect's own methods."""
 
     process: asyncio.subprocess.Process
+    dead_man: bool = IsolateDevice.dead_man
     number: int = 0
     waiting: dict[int, "asyncio.Future[tuple[Any, ...]]"] = field(default_factory=dict)
     reading: "asyncio.Task[None] | None" = None
