@@ -110,6 +110,18 @@ always(
     "INVESTIGATION_UNKNOWN",
     create(block(""), investigation="investigations/xdr.nowhere"),
 )
+always(
+    "CreateAction",
+    Code.INVALID_ARGUMENT,
+    "INVESTIGATION_REQUIRED",
+    create(
+        remediation_pb2.Remediation(
+            run_antivirus_scan=device_pb2.RunAntivirusScan(
+                device=NO_DEVICE, quick=device_pb2.QuickScan(), findings_as_evidence=True
+            )
+        )
+    ),
+)
 always("CreateAction", Code.FAILED_PRECONDITION, "POLICY_FORBIDS", create(block("quell")))
 always(
     "CreateAction",

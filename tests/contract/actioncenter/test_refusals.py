@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 UNSERVED = {
-    ("CreateAction", "INVALID_ARGUMENT", "INVESTIGATION_REQUIRED"): "findings are no evidence yet",
     ("RetryAction", "FAILED_PRECONDITION", "TARGET_UNRESOLVED"): "it takes a device that has left",
 }
 

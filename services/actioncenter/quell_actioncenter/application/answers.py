@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from quell.actioncenter.v1 import action_pb2
 from quell.remediation.v1 import outcome_pb2
 from quell.warrant.v1 import receipt_pb2, seal_pb2
 
-from quell_actioncenter.application import history, register
+from quell_actioncenter.application import findings, history, register
 from quell_actioncenter.application.births import InForce
 from quell_actioncenter.application.book import Book, Note
 from quell_actioncenter.application.knowledge import GONE
@@ -155,6 +156,8 @@ class Answering:
             register.gone(self._book, record.name)
         elif self._receipt.HasField("outcome") and register.keeps(record) and owns and not over:
             register.found(self._book, record, min((time for time in since if time), default=None))
+        if findings.wanted(record) and self._receipt.HasField("outcome") and not self._items_say():
+            findings.take(self._book, self._in_force, record, self._chunks())
         if record.fallen and can_undo(self._book, self._in_force, record):
             propose_undo(self._book, self._in_force, record)
 
@@ -194,17 +197,22 @@ class Answering:
         own = found and (found.plane, found.device) == (self._record.plane, self._record.device)
         return found if own else None
 
-    def _items_say(self) -> str:
-        """Hold the chunks of items, which are not sealed, against the receipt, which is; say if they differ."""
-        bodies = hashlib.sha256()
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the chunks of items that the receipt counts, as far as they came."""
         claimed = range(min(self._receipt.item_chunks, MOST_CHUNKS))
         names = [chunk_name(self._record.name, OUTCOMES, index) for index in claimed]
         self._book.view.expect((ITEM_CHUNKS, name) for name in names)
         for name in names:
             chunk = self._book.view.get(ITEM_CHUNKS, name)
             if chunk is None:
-                break
-            bodies.update(chunk.body)
+                return
+            yield chunk.body
+
+    def _items_say(self) -> str:
+        """Hold the chunks of items, which are not sealed, against the receipt, which is; say if they differ."""
+        bodies = hashlib.sha256()
+        for body in self._chunks():
+            bodies.update(body)
         if not self._receipt.item_chunks or bodies.digest() == self._receipt.item_digest:
             return ""
         return "The item outcomes that came are not those that the receipt is about."

@@ -18,6 +18,7 @@ from quell_actioncenter.domain import by_hand, decision
 from quell_actioncenter.domain.errors import (
     ActionIdTakenError,
     ActionNotRetryableError,
+    InvestigationRequiredError,
     InvestigationUnknownError,
     RemediationTooLargeError,
     RevertUnsupportedError,
@@ -25,7 +26,7 @@ from quell_actioncenter.domain.errors import (
 from quell_actioncenter.domain.lifecycle import RETRYABLE, Event, State
 from quell_actioncenter.domain.records import ActionRecord
 from quell_actioncenter.store.tables import ACTIONS, INVESTIGATIONS
-from quell_runtime.kinds import kind_of, kinds
+from quell_runtime.kinds import kind_of, kinds, order_of
 from quell_runtime.seams import when
 
 MOST_BYTES = 128 << 10
@@ -73,6 +74,9 @@ class Asking:
         kind = kind_of(wish.remediation)
         if wish.revert_time and (not kind.undoable or wish.revert_time <= book.now):
             raise RevertUnsupportedError(f"{kind.name} can't be taken back, or the time is past", "revert_time")
+        if getattr(order_of(wish.remediation), "findings_as_evidence", False) and not wish.investigation:
+            field = f"remediation.{kind.name}.findings_as_evidence"
+            raise InvestigationRequiredError("findings are evidence of an investigation: name one", field)
         wish.actor.require(decision.create_permission(kind.name))
         if wish.investigation and book.view.get(INVESTIGATIONS, wish.investigation) is None:
             raise InvestigationUnknownError(f"there is no {wish.investigation}", name=wish.investigation)
