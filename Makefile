@@ -5,7 +5,7 @@ SEEDS ?= 50
 DATA ?= .quell
 SETUP := .venv/.ready
 
-.PHONY: help demo run test bench simulate lint proto lock setup format clean
+.PHONY: help demo run test bench simulate deb test-deb lint proto lock setup format clean
 .DEFAULT_GOAL := help
 
 help:  ## print this help
@@ -14,9 +14,9 @@ help:  ## print this help
 	@echo "use"
 	@grep -hE '^(demo|run):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "test"
-	@grep -hE '^(test|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^(test|test-deb|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "make"
-	@grep -hE '^(setup|proto|lock|format|clean):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^(setup|proto|lock|deb|format|clean):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "check"
 	@grep -hE '^(lint):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -78,6 +78,12 @@ protos/node_modules/.ready: protos/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed to lint the contracts: apt install npm"; exit 1; }
 	@cd protos && npm ci --no-audit --no-fund --silent
 	@touch $@
+
+deb: $(SETUP)  ## build the agent's Debian package into dist
+	$(BIN)/python tools/deb.py
+
+test-deb: $(SETUP) .venv/.lab  ## install, upgrade, remove and purge the package in a Debian in a folder (minutes)
+	$(BIN)/pytest -q tests/packaging/deb.py
 
 clean:  ## remove what was made here: environment, caches, the data of make run
 	rm -rf .venv protos/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .quell dist
