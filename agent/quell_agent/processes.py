@@ -138,17 +138,27 @@ class Processes:
             status = os.stat(link)  # noqa: PTH116 - a magic link: right for deleted files too
             if not stat.S_ISREG(status.st_mode) or (wanted.sizes and status.st_size not in wanted.sizes):
                 return None
-            key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            if key not in self._known:
-                if len(self._known) >= REMEMBERED:
-                    self._known.clear()
-                descriptor = files.open_again(link)
-                try:
-                    self._known[key] = files.content_of(descriptor)
-                finally:
-                    os.close(descriptor)
-            return self._known[key]
+            if (known := self._known.get(_key(status))) is not None:
+                return known
+            descriptor = files.open_again(link)
+            try:
+                return self.content_of(descriptor)
+            finally:
+                os.close(descriptor)
         return None
+
+    def content_of(self, descriptor: int) -> Content:
+        """Return the digests of a file that is open, as they were when it last changed."""
+        key = _key(os.fstat(descriptor))
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = files.content_of(descriptor)
+        return self._known[key]
+
+
+def _key(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def start_of(pid: int) -> str:

@@ -19,7 +19,7 @@ from quell_executor.effect import RefusedError
 
 log = structlog.get_logger()
 WORKER = "quell_agent.scan_worker"
-BATCH = 16
+BATCH = 64
 MEMORY_BYTES = 2 << 30
 ENDED_AT_MOST = 20
 """So many rule files may each end the compiler; then something else is wrong."""

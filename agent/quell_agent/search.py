@@ -56,7 +56,8 @@ class Search:
         try:
             with files.opened_folder(parent or "/") as folder, files.opened_file(folder, name) as file:
                 inode, status = inode_of(file), os.fstat(file)
-                content = files.content_of(file)
+                # Read again before it is taken: what is remembered only finds it.
+                content = self._processes.content_of(file)
         except (OSError, files.NotAFileError) as error:
             if named and not isinstance(error, FileNotFoundError):
                 raise _refusal(error) from error
