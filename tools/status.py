@@ -41,7 +41,7 @@ def offered() -> dict[str, str]:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
         offers = {
             *offered_on_mail(nothing, nothing),
-            *offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing)),
+            *offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing, nothing)),
         }
     return {name: "" if name in offers else lacking_on_devices(name) for name in kinds()}
 

@@ -4,7 +4,11 @@ import sys
 
 
 def main() -> int:
-    """Run it."""
+    """Run it, or open what a lost one has left (`recover`)."""
+    if sys.argv[1:2] == ["recover"]:
+        from quell_agent import recover  # noqa: PLC0415 - alone: it is another program
+
+        return recover.main(sys.argv[2:])
     # structlog loads rich where it finds it, and asyncio TLS, for what this process never does: 12 MB.
     for needless in ("rich", "ssl"):
         sys.modules[needless] = None  # type: ignore[assignment]

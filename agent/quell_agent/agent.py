@@ -13,6 +13,8 @@ from quell.agent.v1 import line_pb2
 from quell.warrant.v1 import key_set_pb2
 
 from quell_agent import supervisor
+from quell_agent.departure import Departure, depart
+from quell_agent.effects.offboard_machine import LIFTED
 from quell_agent.identity import Identity
 from quell_agent.isolation.control import ControlChannel, Endpoint
 from quell_agent.line import Line
@@ -21,6 +23,7 @@ from quell_agent.settings import AgentSettings
 from quell_agent.talker import user
 from quell_agent.vault_file import VaultKeys
 from quell_executor.executor import JOURNAL, Executor
+from quell_executor.lifting import Lifting
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
 from quell_runtime import addresses, program
@@ -30,6 +33,8 @@ from quell_runtime.store import Store
 from quell_runtime.store.opening import opened
 
 log = structlog.get_logger()
+LIFT_WITHIN = 60.0
+"""Seconds for taking back what stands, before the machine leaves."""
 
 
 async def serve(settings: AgentSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
@@ -62,14 +67,20 @@ async def _run(settings: AgentSettings, seams: Seams) -> None:
                 await executor.learn(welcome.key_set)
             await executor.start()
             supervisor.tell("READY=1")
+            leaving = asyncio.create_task(Departure(settings.data, journal).wait())
             try:
                 await line.stay(executor)
-                await talking
+                await asyncio.wait([talking, leaving], return_when=asyncio.FIRST_COMPLETED)
+                if not leaving.done():
+                    talking.result()
             finally:
+                leaving.cancel()
                 await executor.stop()
         finally:
             talking.cancel()
             await asyncio.wait([talking])
+    # Its journal is closed. Whoever was told that it left has its receipt.
+    await depart(settings.data)
 
 
 async def _first(talking: asyncio.Task[None], welcome: asyncio.Future[line_pb2.Enrolled]) -> line_pb2.Enrolled:
@@ -87,7 +98,8 @@ def _executor(settings: AgentSettings, seams: Seams, identity: Identity, line: L
     home, executors = identity.home(), list[Executor]()
     keys = VaultKeys(identity.secret, lambda: _recovery_key(executors[0].key_set))
     _, talker = user.prepared(settings.data)
-    means = Means(keys, seams.point, line.uploads, lambda: _control(identity, talker))
+    lifting = Lifting(journal, LIFTED, LIFT_WITHIN)
+    means = Means(keys, seams.point, line.uploads, lambda: _control(identity, talker), lifting)
     found = offers(settings, means)
     ours = [kind.name for kind in kinds().values() if kind.plane == "device"]
     kit = KitSettings(

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quell_agent import sample_archive, scan
+from quell_agent import departure, sample_archive, scan
 from quell_agent.artifacts import Uploads
 from quell_agent.effects import restrict_code_execution
 from quell_agent.effects.collect_investigation_package import CollectInvestigationPackage
 from quell_agent.effects.isolate_device import IsolateDevice
+from quell_agent.effects.offboard_machine import OffboardMachine, Standing
 from quell_agent.effects.release_code_execution import ReleaseCodeExecution
 from quell_agent.effects.release_device_from_isolation import ReleaseDeviceFromIsolation
 from quell_agent.effects.release_from_quarantine import ReleaseFromQuarantine
@@ -41,6 +42,7 @@ class Means:
     point: Point
     uploads: Uploads
     control: Callable[[], ControlChannel]
+    stands: Standing
 
 
 def offers(settings: AgentSettings, means: Means) -> Offers:
@@ -53,6 +55,7 @@ def offers(settings: AgentSettings, means: Means) -> Offers:
     found: Offers = {
         "stop_and_quarantine": StopAndQuarantine(machine),
         "release_from_quarantine": ReleaseFromQuarantine(),
+        "offboard_machine": OffboardMachine(departure.note(settings.data), means.stands),
         "collect_investigation_package": CollectInvestigationPackage(settings.data / "package", means.uploads),
     }
     if not restrict_code_execution.missing():

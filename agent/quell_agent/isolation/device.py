@@ -15,6 +15,7 @@ from quell.remediation.v1 import device_pb2
 
 from quell_agent.isolation import canary, ruleset, tables
 from quell_agent.isolation.control import ControlChannel
+from quell_agent.isolation.express import Express
 from quell_agent.isolation.namespaces import Namespaces, inside
 from quell_agent.isolation.nftables import Nftables, NftablesError
 from quell_agent.isolation.openings import Opening, of_control, of_order
@@ -63,6 +64,7 @@ class Isolation:
         self._own = own
         self._lock = threading.Lock()
         self._opened: Nftables | None = None
+        self._express = Express()
 
     def close(self) -> None:
         """Let go of the tables: they stay, but anybody may change them, or take them over."""
@@ -85,6 +87,7 @@ class Isolation:
                 self._point("isolation.forgotten")
                 self._around(tables.open_)
                 tables.open_(nft)
+                self._express.let_go()
                 self._point("isolation.opened")
                 return
             openings = self._openings(saved.order)
@@ -92,15 +95,22 @@ class Isolation:
             self._point("isolation.saved")
             made = {OWN: tables.close(nft, openings, self._families, own=self._own, point=self._point)}
             self._point("isolation.closed")
+            self._express.hold()
             # Nothing is open in the others: the channel to us does not begin there.
             made |= self._around(lambda other: tables.close(other, (), self._families, own=False))
             self.state.keep_made(made)
 
     def hold(self) -> None:
-        """Keep everybody else from changing our tables, where the kernel knows how to; a new process must ask anew."""
+        """Keep everybody else from changing our tables, where the kernel knows how to, and off our devices' queues.
+
+        A process that was just started must ask for that anew.
+        """
         with self._using() as nft:
-            if self._own and self.state.saved() is not None and (ours := tables.found(nft)):
+            if self.state.saved() is None:
+                return
+            if self._own and (ours := tables.found(nft)):
                 nft.take(ours)
+            self._express.hold()
 
     def look(self, order: device_pb2.IsolateDevice | None) -> Sight:
         """Look whether an isolation is so, or none is: by what the kernel lists, and by trying to get out."""

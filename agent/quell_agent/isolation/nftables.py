@@ -146,11 +146,16 @@ def _netlink_sockets() -> set[int]:
     found = set()
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are wanted
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):  # noqa: PTH115 - no path
-                with socket.socket(fileno=os.dup(int(entry))) as each:
-                    if each.family == socket.AF_NETLINK and each.proto == NETLINK_NETFILTER:
-                        found.add(int(entry))
+            if os.readlink(f"/proc/self/fd/{entry}").startswith("socket:") and _is_for_netfilter(int(entry)):  # noqa: PTH115 - no path
+                found.add(int(entry))
     return found
+
+
+def _is_for_netfilter(descriptor: int) -> bool:
+    # Told its sort, it does not ask for a name, which some sorts of socket do not have.
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER, os.dup(descriptor)) as each:
+        sort = [each.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_DOMAIN, socket.SO_PROTOCOL)]
+    return sort == [socket.AF_NETLINK, NETLINK_NETFILTER]
 
 
 def _library() -> ctypes.CDLL:
