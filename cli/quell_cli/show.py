@@ -130,16 +130,23 @@ def _item(found: item_pb2.Item) -> str:
     match found.WhichOneof("thing"):
         case "message":
             return f"{found.message.mailbox.removeprefix('mailboxes/')} {found.message.folder}: {found.message.subject}"
-        case "file":
-            return f"{found.file.path} {found.file.sha256[:12]}"
-        case "finding":
-            return f"{found.finding.file.path}: {found.finding.signature}"
+        case "file" | "start" | "finding":
+            return _on_disk(found)
         case "url":
             return found.url.pattern
         case "process":
             return f"{found.process.pid} {found.process.path}"
         case kind:
             return str(kind)
+
+
+def _on_disk(found: item_pb2.Item) -> str:
+    if found.HasField("start"):
+        return f"{found.start.path}: {found.start.entry or 'all of it'}"
+    if found.HasField("finding"):
+        member = f"!{found.finding.member}" if found.finding.member else ""
+        return f"{found.finding.file.path}{member}: {found.finding.signature}"
+    return f"{found.file.path} {found.file.sha256[:12]}"
 
 
 def item_state(found: item_pb2.ItemOutcome) -> str:
