@@ -120,6 +120,20 @@ async def _owners(device: Device) -> int:
     return device.lab.ruleset().count("flags owner")
 
 
+async def test_a_new_agent_holds_the_devices_queues(device: Device) -> None:
+    """An AF_XDP socket gets none, before and after the agent was killed; released, it gets one."""
+    way = "device express w0"
+    plan = await device.isolate()
+    assert not await device.leaks(way)
+    await device.restart()
+    watching = asyncio.create_task(device.agent.moved(plan))
+    await eventually(lambda: device.leaks(way), lambda leaks: not leaks)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await device.release(plan)
+    assert await device.leaks(way)
+
+
 @pytest.mark.parametrize("change", [device_added, device_renamed, file_deleted, container_flushed, boot_script_run])
 async def test_what_changes_is_noticed(device: Device, change: Change) -> None:
     """Devices, namespaces and files are looked after while it stands; a frame on a new device does not get out."""

@@ -29,6 +29,7 @@ WAYS = {
         "device frame w0 0800 ip",
         "device frame m0 0806 arp",
     ],
+    "sockets that pass the packet filter by": ["device express w0", "device express x0", "device express t0"],
     "a second interface": ["device udp 10.90.3.2 53 x0", "device tcp 10.90.3.2 443 x0"],
     "a tunnel": ["device udp 10.90.4.2 53 t0", "device tcp 10.90.4.2 443 t0"],
     "a bridge": ["device udp 10.90.5.9 53 br0"],
