@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 
-import protovalidate
 from google.protobuf.message import DecodeError
 from quell.remediation.v1 import remediation_pb2
 from quell.warrant.v1 import key_set_pb2, preview_pb2, seal_pb2, warrant_pb2
@@ -117,6 +116,9 @@ def _offered(warrant: warrant_pb2.Warrant, bench: Bench) -> None:
 
 def _as_its_contract_says(warrant: warrant_pb2.Warrant) -> None:
     """Check every field by the contract's rules: a centre that is wrong, or no longer ours, has not checked them."""
+    # It takes 13 MB, which an executor that is never asked for anything does not need.
+    import protovalidate  # noqa: PLC0415
+
     try:
         protovalidate.validate(warrant)
     except protovalidate.ValidationError as error:
