@@ -60,7 +60,7 @@ def install(tree: Path, scratch: Path) -> None:
     home = tree / HOME
     site = home / f"lib/python3.{sys.version_info.minor}/site-packages"
     requirements = scratch / "requirements.txt"
-    requirements.write_text(locked(needed("quell", frozenset({"yara"}), set())), encoding="utf-8")
+    requirements.write_text(locked(needed("quell", frozenset({"yara", "sample"}), set())), encoding="utf-8")
     pip("install", "--require-hashes", "--no-deps", "--no-compile", "--target", site, "-r", requirements)
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", scratch, ROOT)
     pip("install", "--no-deps", "--no-compile", "--no-index", "--target", site, *scratch.glob("quell-*.whl"))

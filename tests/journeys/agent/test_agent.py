@@ -13,7 +13,7 @@ import pytest
 from house import House, free_ports, up
 from quell_runtime import enrolment_token
 
-EXECUTOR_PSS_BYTES, TALKER_PSS_BYTES = 45_000_000, 60_000_000
+EXECUTOR_PSS_BYTES, TALKER_PSS_BYTES = 40_000_000, 60_000_000
 """Beside the rest of the deployment, which shares libraries with them."""
 
 
