@@ -52,10 +52,8 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """How a process of our own is held: as whom it runs, what it inherits, and how much memory it may have."""
+    """How a process of our own is held: which descriptors it inherits, and how much memory it may have."""
 
-    user: int | None = None
-    group: int | None = None
     descriptors: Sequence[int] = field(default=())
     memory_bytes: int | None = None
 
@@ -120,9 +118,6 @@ async def spawn(
         env=ENVIRONMENT,
         cwd="/",
         pass_fds=held.descriptors,
-        user=held.user,
-        group=held.group,
-        extra_groups=None if held.user is None else [],
         start_new_session=True,
     )
     if held.memory_bytes is not None:
