@@ -293,3 +293,33 @@ async def test_another_mount_has_a_vault_of_its_own(world: World) -> None:
         assert modes_of_vaults() == [0o700]
         assert await world.undo(plan) == ["DONE", "DONE"]
         assert [facts(evil)] == before
+
+
+READ_ONLY = """
+import asyncio, subprocess, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from quarantine_world import World
+box = Path(sys.argv[1], "box")
+subprocess.run(["mount", "-t", "tmpfs", "none", box], check=True)
+(Path(sys.argv[1]) / "data").mkdir()
+world = World(Path(sys.argv[1]) / "data", box)
+evil = world.program("evil")
+plan = asyncio.run(world.plan(path=str(evil)))
+subprocess.run(["mount", "-o", "remount,ro", box], check=True)
+assert asyncio.run(world.take(plan)) == ["PLANNED"], "what could not be taken is not called taken"
+assert evil.exists()
+subprocess.run(["mount", "-o", "remount,rw", box], check=True)
+assert asyncio.run(world.take(plan)) == ["DONE"]
+assert asyncio.run(world.undo(plan)) == ["DONE"]
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace: needs root")
+def test_a_mount_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    """Not taken, and not said to be; once it can be written it is taken by the same plan."""
+    (tmp_path / "box").mkdir()
+    support = Path(__file__).parents[2] / "support"
+    command = ["unshare", "-m", sys.executable, "-c", READ_ONLY, str(tmp_path), str(support)]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - ours
