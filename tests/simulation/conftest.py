@@ -7,6 +7,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Take them from the command line."""
     parser.addoption("--first", type=int, default=None, help="where the seeds begin; by chance if not given")
     parser.addoption("--seeds", type=int, default=50, help="fresh seeds of the simulation")
+    parser.addoption("--interleavings", type=int, default=200, help="bursts of contradicting orders for one device")
     parser.addoption("--seed", type=int, default=None, help="the one seed of the simulation to replay")
 
 

@@ -1,4 +1,4 @@
-"""Ten planted bugs: each is found at a recorded seed, which is clean without it."""
+"""Planted bugs: each is found at a recorded seed, which is clean without it."""
 
 from collections.abc import Callable
 
@@ -17,6 +17,8 @@ RECORDED = {
     "done_before_effect": (1, 5),
     "no_sequence": (3, 4),
     "names_not_fenced": (101, 4),
+    "no_marks": (205, 9),
+    "forgets_what_counts": (1, 3),
 }
 """The seed at which each is found, and the invariant that is broken."""
 MOST = 400

@@ -16,17 +16,18 @@ from quell_executor.parts import because
 KEY = "device.network"
 ITEM = item_pb2.Item(device=item_pb2.DeviceItem(aspect="network"))
 OURS = "ours:"
+NO_MARK = ("", "", "")
 
 
 @dataclass
 class Network:
-    """The rules, and what stands beside them of who made them.
+    """The rules, and a mark of who made them, in place of what, and what they are to be.
 
-    A `stubborn` network takes no change; `gate` lets changes through; `applied` are the actions of those made.
+    A `stubborn` network takes no change; `gate` lets changes through; `applied` are the actions that isolated.
     """
 
     rules: str = "open"
-    mark: tuple[str, str] = ("", "")
+    mark: tuple[str, str, str] = NO_MARK
     stubborn: bool = False
     blind: bool = False
     probes: int = 0
@@ -70,8 +71,8 @@ class Isolate:
         for item in () if self.network.stubborn else plan.items:
             before, after = json.loads(item.before)
             self.network.rules = before if plan.reverts else after
-            self.network.mark = ("", "") if plan.reverts else (plan.action, before)
-            self.network.applied.append(plan.action)
+            self.network.mark = NO_MARK if plan.reverts else (plan.action, before, after)
+            self.network.applied += [] if plan.reverts else [plan.action]
 
     async def probe(self, plan: Plan) -> Sequence[Finding]:
         """Look."""
@@ -82,9 +83,11 @@ class Isolate:
 
     def _look(self, item: PlannedItem, *, reverts: bool) -> Finding:
         before, after = json.loads(item.before)
-        if self.network.rules == (before if reverts else after):
+        as_wanted = self.network.rules == (before if reverts else after)
+        # With the mark left behind it would be taken for isolated still.
+        if as_wanted and bool(self.network.mark[0]) is not reverts:
             return Finding(item_pb2.ITEM_STATE_DONE)
-        if reverts and not self.network.rules.startswith(OURS):
+        if reverts and not as_wanted and not self.network.rules.startswith(OURS):
             return Finding(item_pb2.ITEM_STATE_CONFLICT, because("CHANGED"))
         return Finding(item_pb2.ITEM_STATE_PLANNED)
 
@@ -99,8 +102,8 @@ class Isolate:
 
     async def marks(self) -> Sequence[Mark]:
         """Read the mark."""
-        action, before = self.network.mark
-        item = PlannedItem(KEY, ITEM, json.dumps([before, self.network.rules]).encode(), frozenset({KEY}))
+        action, before, after = self.network.mark
+        item = PlannedItem(KEY, ITEM, json.dumps([before, after]).encode(), frozenset({KEY}))
         return [Mark(action, isolate(), item)] if action else []
 
 

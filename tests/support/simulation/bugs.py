@@ -1,8 +1,9 @@
-"""Ten bugs, planted into the real code where it can be taken apart: a simulation that can't see them proves nothing."""
+"""Bugs, planted into the real code where it can be taken apart: a simulation that can't see them proves nothing."""
 # ruff: noqa: SLF001, ANN401, TC001 - whoever plants a bug reaches inside
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,11 +17,13 @@ from quell_actioncenter.application.setting import Settings
 from quell_actioncenter.domain.lifecycle import SENT, Event, State
 from quell_actioncenter.domain.records import OutboxRecord
 from quell_actioncenter.store.tables import ACTIONS
-from quell_executor.effect import Finding
+from quell_executor.effect import Finding, Marked
 from quell_executor.executor import Executor
+from quell_executor.inheritance import Inheritance
 from quell_executor.journal.endings import Ending
-from quell_executor.journal.records import FENCES, PLANS, Begun
+from quell_executor.journal.records import FENCES, ORDERS, PLANS, Begun
 from quell_executor.parts import TO_DO, Parts, decode
+from quell_executor.pruning import Pruning, _drop
 from quell_executor.run import Run
 from quell_runtime.seams import when
 from quell_runtime.store import Change, Store, View
@@ -158,6 +161,42 @@ class RunsBy(Executor):
         await super()._follow(other, begun)
 
 
+class NoMarks(Inheritance):
+    """Does not look at marks."""
+
+    @override
+    async def _adopt(self, kind: str, effect: Marked) -> None:
+        return
+
+
+class ForgetsAll(Pruning):
+    """Forgets what is in force, or was not acknowledged."""
+
+    @override
+    async def forget(self, before: datetime) -> None:
+        for order in await self._journal.store.select(ORDERS, "WHERE stage = 'ended'"):
+            await self._journal.durably(partial(_drop, order=order), [(ORDERS, order.action)])
+
+
+class WorksBy(Executor):
+    """An executor with other parts."""
+
+    def __init__(
+        self,
+        *parts: Any,
+        inheritance: type[Inheritance] = Inheritance,
+        pruning: type[Pruning] = Pruning,
+    ) -> None:
+        """Put them in place."""
+        super().__init__(*parts)
+        self._inheritance = inheritance(self._kit)
+        self._pruning = pruning(self._journal, self._settings.keep, self._spawn)
+
+
+def _works(**parts: Any) -> Kinds:
+    return Kinds(executor=partial(WorksBy, **parts))
+
+
 def _forgets(forgotten: Callable[[Place], bool]) -> Kinds:
     return Kinds(journal_store=partial(Forgets, forgotten))
 
@@ -173,4 +212,6 @@ BUGS: Mapping[str, Callable[[], Kinds]] = {
     "done_before_effect": lambda: Kinds(executor=partial(RunsBy, SaysFirst)),
     "no_sequence": lambda: _forgets(lambda place: place[0] is FENCES),
     "names_not_fenced": lambda: _forgets(lambda place: place[0] is FENCES and str(place[1]).startswith(NAMES)),
+    "no_marks": lambda: _works(inheritance=NoMarks),
+    "forgets_what_counts": lambda: _works(pruning=ForgetsAll),
 }

@@ -35,7 +35,7 @@ from simulation.world import NETWORK, OURS, Change, World, is_file
 
 SLACK = timedelta(seconds=2)
 """Between deciding and what is seen of it lie a few waits for the disk."""
-LIVED_S, UNHEARD_S = 100.0, 2400.0
+LIVED_S, UNHEARD_S = 100.0, 1200.0
 """How long a life and a wait must last so that it is surely due: a clock may be so wrong, and to take back may fail."""
 WRONG = timedelta(minutes=2)
 """How far a clock is ahead at most."""

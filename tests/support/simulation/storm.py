@@ -28,7 +28,7 @@ class Storm:
             if self.chance.random() < 0.5:
                 simulation.clock_of(node.name).skew = timedelta(seconds=self.chance.uniform(-30, 30))
         for one in simulation.executors:
-            one.world.failing = self.chance.choice((0.0, 0.0, 0.05))
+            one.world.failing = self.chance.choice((0.0, 0.0, 0.05, 0.4))
 
     async def _keep(self, node: Node) -> None:
         """Begin a life again when it is over, some time later, maybe on an older disk."""

@@ -143,6 +143,7 @@ async def test_a_release_ends_the_wait(house: House, network: Network) -> None:
 async def test_what_others_have_changed_since_is_left_and_a_person_is_asked(house: House, network: Network) -> None:
     """REVERT_CONFLICT."""
     await house.carry_out(isolate())
+    await house.quiet()
     network.rules = "changed since"
     await wait(house)
     await house.until(lambda: house.center.reports)
