@@ -8,6 +8,9 @@ import pytest
 
 COMPLETE = os.environ.get("CI") == "true"
 
+# Some tests fork this process into namespaces of their own, where gRPC's fork handlers can't start their threads again.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 # Who runs the tests in the background has them ignore Ctrl-C, and every process that they start and interrupt too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
