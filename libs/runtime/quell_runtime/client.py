@@ -78,9 +78,11 @@ async def pinned_channel(address: str, digest: bytes) -> grpc.aio.Channel:
         raise CertificateStrangeError(f"{address} does not show the certificate that was announced")
     certificate = x509.load_der_x509_certificate(shown)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    name = names.get_values_for_type(x509.DNSName)[0]
+    hosts = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    if not hosts:
+        raise CertificateStrangeError(f"{address} shows a certificate that is for no name and no address")
     found = grpc.ssl_channel_credentials(certificate.public_bytes(Encoding.PEM))
-    return grpc.aio.secure_channel(address, found, options=options(name))
+    return grpc.aio.secure_channel(address, found, options=options(hosts[0]))
 
 
 def options(server_name: str = "", heartbeat_ms: int = HEARTBEAT_MS) -> list[tuple[str, int | str]]:
