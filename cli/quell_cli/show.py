@@ -136,6 +136,8 @@ def _item(found: item_pb2.Item) -> str:
             return found.url.pattern
         case "process":
             return f"{found.process.pid} {found.process.path}"
+        case "device":
+            return found.device.aspect
         case kind:
             return str(kind)
 
