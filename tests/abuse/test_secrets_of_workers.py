@@ -27,7 +27,7 @@ async def test_scan_workers_see_no_token(tmp_path: Path, monkeypatch: pytest.Mon
     compiled = await Rules(tmp_path / "rules", tmp_path / "cache").compiled()
     found = []
     async for seen in Workers(compiled.path, 100).seen(iter([str(tmp_path / "bad")])):
-        assert list(seen.rules) == ["r"]
+        assert [hit.rule for hit in seen.hits] == ["r"]
         found = _environments()
     assert found
     assert SECRET not in " ".join(found)

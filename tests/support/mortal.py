@@ -37,9 +37,12 @@ class Fate:
 
 def main() -> int:
     """Run the process."""
-    program = importlib.import_module(f"{sys.argv.pop(1)}.__main__")
+    name = sys.argv.pop(1)
+    program = importlib.import_module(f"{name}.__main__")
+    # The agent's entry loads what it is made of when it runs.
+    made = program if hasattr(program, "serve") else importlib.import_module(f"{name}.agent")
     fate = Fate(Path(sys.argv[2]).with_suffix(".fate"))
-    setattr(program, "serve", partial(program.serve, point=fate))  # noqa: B010 - each of them has one
+    setattr(made, "serve", partial(made.serve, point=fate))  # noqa: B010 - each of them has one
     result: int = program.main()
     return result
 
