@@ -85,12 +85,13 @@ def _network(settings: AgentSettings, means: Means) -> Offers:
 
 def lack(kind: str) -> str:
     """Return why a kind is not offered."""
-    if kind == "run_antivirus_scan":
-        return scan.missing() or "no folder of signatures is configured: set rules"
-    if kind == "request_sample":
-        return sample_archive.missing()
-    if kind in ("restrict_code_execution", "release_code_execution"):
-        return restrict_code_execution.missing()
-    if kind in ("isolate_device", "release_device_from_isolation"):
-        return nftables.missing()
-    return "not built yet"
+    match kind:
+        case "run_antivirus_scan":
+            return scan.missing() or "no folder of signatures is configured: set rules"
+        case "request_sample":
+            return sample_archive.missing()
+        case "restrict_code_execution" | "release_code_execution":
+            return restrict_code_execution.missing()
+        case "isolate_device" | "release_device_from_isolation":
+            return nftables.missing()
+    raise AssertionError(f"{kind} is offered on every machine")

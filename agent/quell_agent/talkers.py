@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from quell.agent.v1 import line_pb2
 
-from quell_agent.commands import Child, spawn
+from quell_agent.commands import DEVNULL, Child, spawn
 from quell_agent.frames import Frames
 from quell_agent.settings import AgentSettings
 from quell_agent.talker import user
@@ -23,8 +23,9 @@ async def talking(settings: AgentSettings) -> AsyncIterator[Frames[line_pb2.From
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
-        child = Child(descriptors=(theirs.fileno(), held))
-        process = await spawn(MODULE, str(theirs.fileno()), str(held), str(whose), settings.log_level, child=child)
+        child, arguments = Child(descriptors=(theirs.fileno(), held)), (theirs.fileno(), held, whose)
+        # What is said on our output, that the agent is ready, is not the talker's to say.
+        process = await spawn(MODULE, *map(str, arguments), settings.log_level, child=child, stdout=DEVNULL)
     finally:
         theirs.close()
         os.close(held)
