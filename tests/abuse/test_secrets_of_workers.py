@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quell_agent.scan import Rules, Workers
+from quell_agent.scan import Rules
+from quell_agent.scan_workers import Workers
 from quell_email.parsing.parser import Parser
 
 SECRET = "quell1.c2VjcmV0"  # noqa: S105 - made up
@@ -26,9 +27,10 @@ async def test_scan_workers_see_no_token(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "bad").write_text("evil")
     compiled = await Rules(tmp_path / "rules", tmp_path / "cache").compiled()
     found = []
-    async for seen in Workers(compiled.path, 100).seen(iter([str(tmp_path / "bad")])):
-        assert [hit.rule for hit in seen.hits] == ["r"]
-        found = _environments()
+    async with Workers(compiled.path, 100) as workers:
+        async for seen in workers.seen(iter([str(tmp_path / "bad")])):
+            assert [hit.rule for hit in seen.hits] == ["r"]
+            found = _environments()
     assert found
     assert SECRET not in " ".join(found)
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 from quell.remediation.v1 import device_pb2, item_pb2, result_pb2
 
 from quell_agent import files, scan_clamd
-from quell_agent.scan import Compiled, Hit, Rules, Seen, Workers
+from quell_agent.scan import Compiled, Hit, Rules, Seen
 from quell_agent.scan_breaker import Breaker, Intact
 from quell_agent.scan_places import files_in, places
+from quell_agent.scan_workers import Workers
 from quell_executor.effect import Progress, Reading
 
 USUAL_PERCENT = 50
@@ -40,14 +41,15 @@ class RunAntivirusScan:
         left_out = f"; {len(rules.bad)} rule files left out" if rules.bad else ""
         progress.report(f"counting files{left_out}")
         found = await asyncio.to_thread(places, order)
-        scan = _Scan(rules, version, await _count(files_in(found)))
-        workers = Workers(rules.path, order.cpu_percent or USUAL_PERCENT, socket)
-        async with aclosing(workers.seen(files_in(found))) as answers:
-            async for seen in answers:
-                await scan.take(seen)
-                percent = min(99, 100 * scan.done // max(scan.total, 1))
-                said = f"{scan.done} of {scan.total} files, {scan.findings} findings{left_out}"
-                progress.report(said, percent=percent)
+        async with Workers(rules.path, order.cpu_percent or USUAL_PERCENT, socket) as workers:
+            # They load the rules while the files are counted.
+            scan = _Scan(rules, version, await _count(files_in(found)))
+            async with aclosing(workers.seen(files_in(found))) as answers:
+                async for seen in answers:
+                    await scan.take(seen)
+                    percent = min(99, 100 * scan.done // max(scan.total, 1))
+                    said = f"{scan.done} of {scan.total} files, {scan.findings} findings{left_out}"
+                    progress.report(said, percent=percent)
         return scan.reading()
 
 

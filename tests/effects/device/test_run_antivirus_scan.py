@@ -18,8 +18,9 @@ from eventually import eventually
 from quarantine_world import Said, digests
 from quell_agent import scan
 from quell_agent.effects.run_antivirus_scan import RunAntivirusScan
-from quell_agent.scan import Rules, Workers
+from quell_agent.scan import Rules
 from quell_agent.scan_places import files_in, places
+from quell_agent.scan_workers import Workers
 from quell_executor.contract import ACTION
 from quell_executor.effect import Reading, RefusedError
 
@@ -181,7 +182,8 @@ async def test_files_that_vanish_are_no_error(scene: Scene) -> None:
     rules = await Rules(scene.rules, scene.cache).compiled()
     for path in paths[::2]:
         os.unlink(path)  # noqa: PTH108 - as given
-    seen = [each async for each in Workers(rules.path, 100).seen(iter(paths))]
+    async with Workers(rules.path, 100) as started:
+        seen = [each async for each in started.seen(iter(paths))]
     assert (len(seen), sum(each.read for each in seen)) == (50, 25)
 
 
