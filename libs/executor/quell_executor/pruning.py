@@ -1,8 +1,9 @@
 """Forgetting what is over: actions that ended long ago, own nothing, and were acknowledged.
 
 An action goes with its plan, its receipts and its items, once its warrant expired so long ago that nobody undoes it any
-more; a warrant that came again then would be too late anyhow. Fences stay for ever: they are small, and an older order
-must never begin.
+more; a warrant that came again then would be too late anyhow. What was let go of a little while ago stays, however old:
+a centre restored from an older copy still has it in force, and asks. Fences stay for ever: they are small, and an older
+order must never begin.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -22,7 +23,7 @@ MOST = 100
 """Actions in one commit: nobody waits long for it."""
 EVERY = timedelta(hours=1)
 ENDED = (
-    "WHERE stage = 'ended' AND owned = 0 AND sequence > ? AND sequence < ?"
+    "WHERE stage = 'ended' AND owned = 0 AND over_time < ? AND sequence > ? AND sequence < ?"
     " AND action NOT IN (SELECT action FROM outgoing WHERE stored = 0) ORDER BY sequence LIMIT ?"
 )
 FORGOTTEN: tuple[Table[Any], ...] = (PLANS, CALLED_OFF, ORDERS)
@@ -53,7 +54,7 @@ class Pruning:
         """Forget what was over before a time."""
         last = 0
         # A sequence is never below the clock's microseconds when it was drawn: what is above can't be old enough.
-        while orders := await self._journal.store.select(ORDERS, ENDED, (last, micros(before), MOST)):
+        while orders := await self._journal.store.select(ORDERS, ENDED, (micros(before), last, micros(before), MOST)):
             last = orders[-1].sequence
             await self._forget([order for order in orders if _expire_time(order) < before], before)
         last = 0
@@ -65,7 +66,7 @@ class Pruning:
     async def _forget(self, orders: Sequence[Order], before: datetime) -> None:
         def decide(view: View) -> None:
             for order in (view.get(ORDERS, order.action) for order in orders):
-                if order and order.stage is Stage.ENDED and not order.owned:
+                if order and order.stage is Stage.ENDED and not order.owned and order.over_time < before:
                     sent = [view.get(OUTGOING, own_id) for own_id in order.answers]
                     if all(row is None or row.stored for row in sent):
                         _drop(view, order)

@@ -31,7 +31,7 @@ class Settings:
     `max_effects_per_hour` are by kind, `protected` are item keys and names that nothing but undo and release touches.
 
     `dead_man` is how long a receipt may wait to be acknowledged before an effect that can cut it off is taken back;
-    `keep` is how long after its warrant's expiry the journal knows an action that is over and owns nothing.
+    `keep` is how long after its warrant's expiry, and after it was let go of, the journal knows an action that is over.
     """
 
     deployment: str

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from quell.remediation.v1 import outcome_pb2
 from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from kit_house import House, stored
@@ -76,6 +77,24 @@ async def test_what_is_in_force_stays(house: House) -> None:
     assert await known(house) == [done.action]
     await house.carry_out(quarantine("/a"), undo_of=done.action)
     assert house.world.files == {"/a": BAD}
+
+
+async def test_what_was_let_go_of_late_stays_from_then(house: House) -> None:
+    """A centre restored from an older copy asks for it: it is told that nothing is left, and knows it taken back."""
+    house.world.files = {"/a": BAD}
+    done = await house.carry_out(quarantine("/a"))
+    await acknowledge(house)
+    await pass_on(house)
+    await house.carry_out(quarantine("/a"), undo_of=done.action)
+    await acknowledge(house)
+    house.clock.advance(timedelta(hours=2))
+    house.say(stored=stored([]))
+    await house.quiet(1000)
+    again = await house.carry_out(quarantine("/a"), undo_of=done.action)
+    assert again.outcome.effect == outcome_pb2.EFFECT_STATE_TARGET_GONE
+    await acknowledge(house)
+    await pass_on(house)
+    assert await known(house) == []
 
 
 async def test_what_was_not_acknowledged_stays(house: House) -> None:

@@ -57,7 +57,7 @@ class Afterwards(Beginnings):
             moves = Moves()
             for part in parts:
                 let_go(view, part, moves)
-            moves.settle(view)
+            moves.settle(view, self.time.now())
             view.drop(due, action)
             self._report_revert(view, due, action, parts)
             self._know(view)

@@ -80,7 +80,7 @@ class Journal(Afterwards):
             else:
                 take(view, order, part, moves)
         self._report_gone(view, moves)
-        return moves.settle(view)
+        return moves.settle(view, self.time.now())
 
     def _say(
         self,

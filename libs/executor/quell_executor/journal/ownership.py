@@ -5,6 +5,7 @@ These run inside the journal's decisions, at an action's end: ownership follows 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from quell.journal.v1 import plan_pb2
 from quell.remediation.v1 import item_pb2
@@ -37,7 +38,7 @@ class Moves:
         else:
             self.add(row.owner, -1)
 
-    def settle(self, view: View) -> list[str]:
+    def settle(self, view: View, now: datetime) -> list[str]:
         """Write the numbers down; return the actions that answer for nothing any more: they are not reverted."""
         view.expect((ORDERS, action) for action in self.by_action)
         over = list(dict.fromkeys(row.owner for row in self.inherited if row.owner not in self.by_action))
@@ -45,8 +46,9 @@ class Moves:
             order = view.need(ORDERS, action)
             if not number:
                 continue
-            view.put(ORDERS, replace(order, owned=order.owned + number))
-            if not order.owned + number:
+            owned = order.owned + number
+            view.put(ORDERS, replace(order, owned=owned, over_time=order.over_time if owned else now))
+            if not owned:
                 view.drop(REVERTS, action)
                 view.drop(DEAD_MEN, action)
                 over.append(action)

@@ -38,7 +38,7 @@ class Order:
     """A warrant that was accepted.
 
     `digests` are those of every body that came for the action, the one that counts first; `owned` is how many items it
-    answers for; `answers` are the ids of its item chunks and receipts.
+    answers for, `over_time` when it ceased to answer for any; `answers` are the ids of its item chunks and receipts.
     """
 
     action: str
@@ -51,6 +51,7 @@ class Order:
     snapshot: str = ""
     owned: int = 0
     answers: tuple[str, ...] = ()
+    over_time: datetime = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class CalledOff:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A plan whose changes may have been made: an action's, or (`reverts/...`) that of a revert by time."""
+    """A plan whose changes may have been made."""
 
     id: str
     plan: plan_pb2.Plan
