@@ -37,6 +37,20 @@ class Inode:
         left = dataclasses.replace(other, device=self.device, number=self.number, links=self.links)
         return dataclasses.replace(left, accessed=self.accessed) == self
 
+    def equals_but_flags(self, other: "Inode") -> bool:
+        """Tell so of everything but the attributes that forbid changes, which are set last."""
+        return dataclasses.replace(self, flags=other.flags).equals(other)
+
+    def dress(self, descriptor: int) -> None:
+        """Make another file look like this one, but for its content, times, and what forbids changes."""
+        made = os.fstat(descriptor)
+        # In this order: a change of owner clears the set-uid bit and capabilities.
+        if (made.st_uid, made.st_gid) != (self.uid, self.gid):
+            os.fchown(descriptor, self.uid, self.gid)
+        os.fchmod(descriptor, self.mode)
+        for name, value in self.attributes.items():
+            os.setxattr(descriptor, name, bytes.fromhex(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -47,21 +61,21 @@ class Folder:
     accessed: int
     modified: int
 
+    def is_at(self, descriptor: int) -> bool:
+        """Tell whether what is open is that very folder."""
+        status = os.fstat(descriptor)
+        return (status.st_dev, status.st_ino) == (self.device, self.number)
+
+    def rewind(self, descriptor: int) -> None:
+        """Give the folder that is open its times back."""
+        os.utime(descriptor, ns=(self.accessed, self.modified))
+
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """One name of a file, and the file. `names` are all of them that are taken; `record` is where the vault keeps it.
-
-    `inode` and `folder` are None for what runs and has no name any more. `refused` is why it is left alone.
-    """
+class Placed:
+    """What lies in a folder, by its whole path."""
 
     path: str
-    content: files.Content
-    record: str
-    names: tuple[str, ...] = ()
-    inode: Inode | None = None
-    folder: Folder | None = None
-    refused: str = ""
 
     @property
     def parent(self) -> str:
@@ -72,6 +86,21 @@ class Before:
     def name(self) -> str:
         """What it is called there."""
         return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Before(Placed):
+    """One name of a file, and the file. `names` are all of them that are taken; `record` is where the vault keeps it.
+
+    `inode` and `folder` are None for what runs and has no name any more. `refused` is why it is left alone.
+    """
+
+    content: files.Content
+    record: str
+    names: tuple[str, ...] = ()
+    inode: Inode | None = None
+    folder: Folder | None = None
+    refused: str = ""
 
     @property
     def index(self) -> int:

@@ -127,10 +127,12 @@ class Processes:
         arguments = Path(place, "cmdline").read_bytes().split(b"\0")[1:]
         script = next((os.fsdecode(argument) for argument in arguments if not argument.startswith(b"-")), "")
         path = os.path.normpath(Path(place, "cwd").readlink() / script)
-        content = self._content(path, wanted) if script else None
+        # As that process sees it: in a container the same path is another file.
+        seen = f"{place}/root{script}" if script.startswith("/") else f"{place}/cwd/{script}"
+        content = self._content(seen, wanted) if script else None
         if content is not None and wanted.matches(content):
             yield Running(pid, start, content, os.path.realpath(path), linked=True)
-        elif script and path in gone and not os.path.lexists(path):
+        elif script and path in gone and not os.path.lexists(seen):
             yield Running(pid, start, Content(), path, linked=False)
 
     def _content(self, link: str, wanted: Wanted) -> Content | None:

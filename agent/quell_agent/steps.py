@@ -5,13 +5,13 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import structlog
 
 from quell_agent import files
-from quell_agent.before import Before, folder_of, inode_of
+from quell_agent.before import Before, inode_of
 from quell_agent.vault import NoVaultError, Room, back, raw
 from quell_agent.vault_file import VaultDamagedError, VaultFile
 from quell_runtime.seams import Point
@@ -60,7 +60,7 @@ def look(before: Before) -> Sight:
         content=True,
         file=(was.device, was.number) == (now.device, now.number),
         restored=was.equals(now),
-        unflagged=replace(was, flags=now.flags).equals(now),
+        unflagged=was.equals_but_flags(now),
     )
 
 
@@ -68,8 +68,7 @@ def obstacle(before: Before) -> str:
     """Return why a name can't be given back, as a reason; empty: it can."""
     try:
         with files.opened_folder(before.parent) as folder:
-            here = folder_of(folder)
-            if before.folder is None or (here.device, here.number) != (before.folder.device, before.folder.number):
+            if before.folder is None or not before.folder.is_at(folder):
                 return "FOLDER_CHANGED"
             os.stat(before.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError as missing:
@@ -146,14 +145,14 @@ def finish(given: Sequence[Before]) -> None:
         assert before.inode is not None and before.folder is not None  # noqa: S101, PT018 - they had a name
         with contextlib.suppress(OSError, files.NotAFileError), _folder_and_file(before) as (folder, file):
             now = inode_of(file)
-            if replace(before.inode, flags=now.flags).equals(now):
+            if before.inode.equals_but_flags(now):
                 os.utime(file, ns=(before.inode.accessed, before.inode.modified))
                 files.set_flags(file, before.inode.flags)
             os.fsync(folder)
     for before in given:
         assert before.folder is not None  # noqa: S101 - as above
         with contextlib.suppress(OSError), files.opened_folder(before.parent) as folder:
-            os.utime(folder, ns=(before.folder.accessed, before.folder.modified))
+            before.folder.rewind(folder)
 
 
 def _source(room: Room, before: Before) -> str | None:
@@ -190,8 +189,7 @@ def _link(room: Room, source: str, before: Before) -> bool:
     """Give the file one of its names back, unless the name is taken or its folder is another one by now."""
     name = before.name
     with contextlib.suppress(OSError), files.opened_folder(before.parent) as folder:
-        here = folder_of(folder)
-        if before.folder is None or (here.device, here.number) != (before.folder.device, before.folder.number):
+        if before.folder is None or not before.folder.is_at(folder):
             return False
         try:
             os.link(source, name, src_dir_fd=room.descriptor, dst_dir_fd=folder, follow_symlinks=False)
@@ -230,12 +228,5 @@ def _fill(out: BinaryIO, before: Before, sealed: VaultFile) -> None:
     assert inode is not None  # noqa: S101 - only files that had a name are put back
     out.writelines(sealed.blocks())
     out.flush()
-    descriptor = out.fileno()
-    # In this order: a change of owner clears the set-uid bit and capabilities.
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (inode.uid, inode.gid):
-        os.fchown(descriptor, inode.uid, inode.gid)
-    os.fchmod(descriptor, inode.mode)
-    for name, value in inode.attributes.items():
-        os.setxattr(descriptor, name, bytes.fromhex(value))
-    os.utime(descriptor, ns=(inode.accessed, inode.modified))
+    inode.dress(out.fileno())
+    os.utime(out.fileno(), ns=(inode.accessed, inode.modified))

@@ -4,10 +4,9 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
 from quell_agent import files
-from quell_agent.before import Inode, folder_of, inode_of
+from quell_agent.before import Inode, inode_of
 from quell_agent.persistence.naming import Named
 from quell_agent.persistence.start import Start
 from quell_agent.persistence.syntax import BY_NAME, UNIT
@@ -35,8 +34,7 @@ def sight_of(start: Start) -> Sight:
     """Look at a place."""
     try:
         with files.opened_folder(start.parent) as folder:
-            here = folder_of(folder)
-            if (here.device, here.number) != (start.folder.device, start.folder.number):
+            if not start.folder.is_at(folder):
                 return Sight(differences=("its folder is another one",))
             look = os.open(start.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
@@ -59,20 +57,6 @@ def text_at(start: Start) -> bytes:
         return files.bytes_of(file)
 
 
-def dress(out: BinaryIO, text: bytes, inode: Inode) -> None:
-    """Write a file that looks like another one, but for its content and its times."""
-    out.write(text)
-    out.flush()
-    descriptor = out.fileno()
-    made = os.fstat(descriptor)
-    # In this order: a change of owner clears the set-uid bit and capabilities.
-    if (made.st_uid, made.st_gid) != (inode.uid, inode.gid):
-        os.fchown(descriptor, inode.uid, inode.gid)
-    os.fchmod(descriptor, inode.mode)
-    for name, value in inode.attributes.items():
-        os.setxattr(descriptor, name, bytes.fromhex(value))
-
-
 def _link(start: Start, target: str, status: os.stat_result) -> Sight:
     was = start.inode
     original = start.link and (target, status.st_uid, status.st_gid) == (start.original, was.uid, was.gid)
@@ -91,7 +75,7 @@ def _file(start: Start, look: int) -> Sight:
     same = not start.link and digest == start.original
     return Sight(
         original=same and was.equals(now),
-        unflagged=same and replace(was, flags=now.flags).equals(now),
+        unflagged=same and was.equals_but_flags(now),
         differences=("it is no mask",) if start.masked else tuple(_differences(start, now, digest)),
         starts=bool(BY_NAME[start.syntax].edits(text, Named(start.named), start.home)) or _activates(start, same=same),
     )

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quell_agent import files
-from quell_agent.before import Before, Folder, Inode
+from quell_agent.before import Before, Folder, Inode, Placed
 from quell_agent.persistence.syntax import Edit
 
 ENTRY_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Start(Placed):
     """A file, or a link, that would start a content that lies at `named`.
 
     `original` is the SHA-256 of its bytes, `after` that of them with the edits made; of a link (`link`), `original` is
@@ -22,7 +22,6 @@ class Start:
     why it is left alone.
     """
 
-    path: str
     content: files.Content
     named: tuple[str, ...]
     record: str
@@ -37,16 +36,6 @@ class Start:
     masked: bool = False
     unit: str = ""
     refused: str = ""
-
-    @property
-    def parent(self) -> str:
-        """Path of its folder."""
-        return self.path.rpartition("/")[0] or "/"
-
-    @property
-    def name(self) -> str:
-        """What it is called there."""
-        return self.path.rpartition("/")[2]
 
     @property
     def key(self) -> str:

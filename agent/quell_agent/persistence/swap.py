@@ -14,12 +14,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from quell_agent import files
-from quell_agent.before import inode_of
-from quell_agent.persistence.sight import NOWHERE, dress, sight_of, text_at
+from quell_agent.before import Inode, inode_of
+from quell_agent.persistence.sight import NOWHERE, sight_of, text_at
 from quell_agent.persistence.start import Start
 from quell_agent.persistence.syntax import applied
 from quell_agent.vault import Room
@@ -62,7 +62,7 @@ def is_whole(room: Room, start: Start) -> bool:
         with files.opened_file(room.descriptor, _held(start)) as file:
             now = inode_of(file)
             same = hashlib.sha256(files.bytes_of(file)).hexdigest() == start.original
-            return same and replace(start.inode, flags=now.flags).equals(now)
+            return same and start.inode.equals_but_flags(now)
     return False
 
 
@@ -81,7 +81,7 @@ def disarm(room: Room, start: Start, action: str, point: Point) -> None:
         room.sync()
     else:
         text = applied(text_at(start), start.edits)
-        room.create(_held(start), lambda out: dress(out, text, start.inode))
+        room.create(_held(start), lambda out: _dressed(out, text, start.inode))
     point("persistence.made")
     with files.opened_folder(start.parent) as folder:
         _set_flags(folder, start, start.inode.flags & ~(files.IMMUTABLE | files.APPEND))
@@ -121,7 +121,7 @@ def finish(start: Start) -> None:
     """Set what comes last: the attributes that forbid changes, and the times of the folder."""
     with contextlib.suppress(OSError), files.opened_folder(start.parent) as folder:
         _set_flags(folder, start, start.inode.flags)
-        os.utime(folder, ns=(start.folder.accessed, start.folder.modified))
+        start.folder.rewind(folder)
 
 
 def _set_flags(folder: int, start: Start, flags: int) -> None:
@@ -133,6 +133,12 @@ def _set_flags(folder: int, start: Start, flags: int) -> None:
 
 def _write(out: BinaryIO, content: bytes) -> None:
     out.write(content)
+
+
+def _dressed(out: BinaryIO, text: bytes, inode: Inode) -> None:
+    out.write(text)
+    out.flush()
+    inode.dress(out.fileno())
 
 
 def _held(start: Start) -> str:

@@ -126,6 +126,24 @@ async def test_respawners_are_frozen_before_they_are_killed(world: World) -> Non
     assert await running() == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+async def test_the_same_path_in_a_container_is_another_script(world: World) -> None:
+    """It runs there, before and after ours is taken; in its own place, ours is stopped."""
+    script = world.box / "evil.py"
+    code = "import time\nprint('up', flush=True)\ntime.sleep(60)\n"
+    script.write_text(f"# {os.urandom(8).hex()}\n{code}")
+    (world.data / "other.py").write_text(code)
+    lines = f"mount -t tmpfs none {world.box}; cp {world.data}/other.py {script}; exec {sys.executable} {script}"
+    contained = world.run("/usr/bin/unshare", "--mount", "/bin/sh", "-c", lines)
+    ours = world.run(sys.executable, script)
+    for process in (contained, ours):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+    assert await world.take(await world.plan(sha256=digests(script).sha256)) == ["DONE"]
+    assert ours.wait(5) == -9
+    assert contained.poll() is None
+
+
 async def test_a_script_is_found_by_its_interpreter(world: World) -> None:
     """Python closes its script, a shell keeps it: both are stopped, the interpreters stay."""
     script = world.box / "evil.py"
