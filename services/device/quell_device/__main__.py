@@ -76,13 +76,7 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
         artifacts = Artifacts(store, parts, gateway.accesses, clock)
         uploads = Uploads(registry, artifacts, parts, _intake(settings), clock)
         agents = AgentServicer(enrolment, gateway, uploads)
-        service = Service(
-            Server(settings.api, API, settings.deployment, people, clock=clock),
-            Server(settings.agents.listener, AGENTS, settings.deployment, people, clock=clock),
-            Server(settings.enrolment, ENROLMENT, settings.deployment, people, clock=clock),
-            people,
-            artifacts,
-        )
+        service = Service(*_servers(settings, people, clock), people, artifacts)
         service.api.add(
             fleet_service_pb2_grpc.add_FleetServiceServicer_to_server, FleetServicer(registry, enrolment, rng)
         )
@@ -101,6 +95,15 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+
+
+def _servers(settings: DeviceSettings, people: People, clock: Clock) -> tuple[Server, Server, Server]:
+    """Return those for people and services, for agents, and for who wants to become one."""
+    return (
+        Server(settings.api, API, settings.deployment, people, clock=clock),
+        Server(settings.agents.listener, AGENTS, settings.deployment, people, clock=clock),
+        Server(settings.enrolment, ENROLMENT, settings.deployment, people, clock=clock),
+    )
 
 
 def _terms(settings: DeviceSettings) -> Terms:
