@@ -13,6 +13,7 @@ SOCKETS = ("/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock")
 """Where Debian's and Fedora's packages have it."""
 ANSWER_SECONDS = 120.0
 VERSION_SECONDS = 5.0
+ANSWER_BYTES = 64 << 10
 STREAM_BYTES = 25 << 20
 """Its own usual limit on what is sent to it."""
 FOUND = re.compile(rb": (?P<name>\S+) FOUND$")
@@ -120,8 +121,8 @@ class Clamd:
     def _answer(self, channel: socket.socket) -> bytes:
         while b"\0" not in self._rest:
             received = channel.recv(4096)
-            if not received:
-                raise ConnectionResetError("it hung up")
+            if not received or len(self._rest) > ANSWER_BYTES:
+                raise ConnectionResetError("it hung up, or says more than an answer is")
             self._rest += received
         answer, _, self._rest = self._rest.partition(b"\0")
         return answer

@@ -49,34 +49,44 @@ async def test_it_never_grows_beyond_its_size(most: int, scene: Scene) -> None:
     assert whole.sources["autoruns"]["items"].keys() <= {"COLLECTED", "LISTED"}
 
 
+def begins(machine: Machine) -> Iterator[Item]:
+    """Tell which process reads."""
+    assert machine.live
+    yield document("begin.json", "begin", [os.getpid()])
+
+
+def hangs(machine: Machine) -> Iterator[Item]:
+    """Go on for ever: nothing but SIGKILL ends this one."""
+    yield from begins(machine)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pause()
+
+
+def dies(machine: Machine) -> Iterator[Item]:
+    """End in the middle of a file."""
+    assert machine.live
+    yield Item(Status.COLLECTED, "half", entry="half", content=half(), most_bytes=100)
+
+
+def half() -> Iterator[bytes]:
+    """Yield something, and no more."""
+    yield b"half"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def breaks(machine: Machine) -> Iterator[Item]:
+    """Have a mistake in it."""
+    yield from ()
+    raise ValueError(str(machine.since))
+
+
+def fine(_: Machine) -> Iterator[Item]:
+    """Come to an end."""
+    yield document("fine.json", "fine", ["fine"])
+
+
 def test_a_source_that_hangs_dies_or_breaks_takes_nothing_along() -> None:
     """What it told before counts, the next one goes on, and no process is left."""
-
-    def begins(machine: Machine) -> Iterator[Item]:
-        assert machine.live
-        yield document("begin.json", "begin", [os.getpid()])
-
-    def hangs(machine: Machine) -> Iterator[Item]:
-        yield from begins(machine)
-        # Nothing but SIGKILL ends this one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        signal.pause()
-
-    def dies(machine: Machine) -> Iterator[Item]:
-        assert machine.live
-        yield Item(Status.COLLECTED, "half", entry="half", content=_half(), most_bytes=100)
-
-    def _half() -> Iterator[bytes]:
-        yield b"half"
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def breaks(machine: Machine) -> Iterator[Item]:
-        yield from ()
-        raise ValueError(str(machine.since))
-
-    def fine(_: Machine) -> Iterator[Item]:
-        yield document("fine.json", "fine", ["fine"])
-
     sources = [
         Source("hangs", hangs, seconds=0.5),
         Source("dies", dies),
