@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
 from quell_email.effects.block_url import BlockUrl
 from quell_email.effects.restore_messages import RestoreMessages
+from quell_email.effects.retention import Retention
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.effects.unblock_url import UnblockUrl
 from quell_email.maildir.backend import Maildirs
@@ -63,6 +65,8 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         executor = _executor(settings, mailboxes, urls, journal, Seams(clock=clock, point=point))
         await executor.start()
         stack.push_async_callback(executor.stop)
+        retention = Retention(mailboxes, clock, timedelta(days=settings.retention_days))
+        await stack.enter_async_context(_meanwhile(retention.run()))
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
@@ -71,6 +75,17 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         api.add(register, EmailRemediationServicer(center))
         api.add_unserved(mailbox_service_pb2.DESCRIPTOR)
         yield Service(api, people, urls)
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do some work until the context is left."""
+    working = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
 
 
 def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, journal: Store, seams: Seams) -> Executor:

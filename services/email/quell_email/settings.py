@@ -26,6 +26,8 @@ class EmailSettings(Settings):
     """The deployment's root public key."""
     maildirs: Annotated[str, AfterValidator(_pattern)]
     """Where mailboxes are: a path with `{address}`."""
+    retention_days: int = Field(default=44, ge=1, le=3650)
+    """Days for which taken messages are kept; then they are purged, and can't be put back."""
     click: Loopback | None = None
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: FilePath | None = None

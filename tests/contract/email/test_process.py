@@ -1,5 +1,8 @@
 """The email service over real gRPC: warrants in, receipts out, mail moved; and it survives being killed."""
 
+import os
+from datetime import timedelta
+
 import httpx
 import pytest
 from quell.remediation.v1 import email_pb2, item_pb2, outcome_pb2, remediation_pb2, target_pb2
@@ -64,6 +67,28 @@ async def test_a_renamed_folder_is_a_conflict_that_is_told(house: EmailHouse) ->
         assert undone.outcome.effect == outcome_pb2.EFFECT_STATE_PARTLY_IN_FORCE
         states = {item.state: item.failure.reason for item in talk.center.items(undone.action)}
         assert states == {item_pb2.ITEM_STATE_DONE: "", item_pb2.ITEM_STATE_CONFLICT: "FOLDER_GONE"}
+
+
+async def test_what_was_held_for_44_days_is_purged_and_undo_says_so(house: EmailHouse) -> None:
+    """Without any setting; the control is each other test here: what was just taken comes back."""
+    async with house.conversation() as talk:
+        done = await talk.carry_out(CLUSTER)
+    holds = [house.tree.base / address / ".quell-Maildir" for address in ALL]
+    long_ago = (house.center.clock.now() - timedelta(days=45)).timestamp()
+    for record in (path for hold in holds for path in hold.glob("*.json")):
+        os.utime(record, (long_ago, long_ago))
+    await house.kill()
+    await house.start()
+
+    async def kinds() -> set[str]:
+        return {path.suffix for hold in holds for path in hold.iterdir()}
+
+    await eventually(kinds, lambda found: found == {".purged"})
+    async with house.conversation() as talk:
+        undone = await talk.carry_out(CLUSTER, undo_of=done.action)
+        assert undone.outcome.effect == outcome_pb2.EFFECT_STATE_TARGET_GONE
+        told = [(item.state, item.failure.reason) for item in talk.center.items(undone.action)]
+    assert told == [(item_pb2.ITEM_STATE_MISSING, "MESSAGE_PURGED")] * 3
 
 
 @pytest.mark.parametrize("moved", [1, 400, 1100])

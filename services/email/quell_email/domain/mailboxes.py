@@ -5,6 +5,7 @@ A message is told by its mailbox and the SHA-256 of its bytes; it may be there i
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from quell_email.domain.selection import Criterion
@@ -41,10 +42,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What of some messages is where: in sight of the user, and among what we hold. By SHA-256."""
+    """What of some messages is where: in sight of the user, among what we hold, and what we purged. By SHA-256."""
 
     visible: frozenset[str]
     held: frozenset[str]
+    purged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,9 @@ class Mailboxes(Protocol):
 
     async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
         """Put back, each exactly as it was, those that nothing hinders; leave the others. Durable when it returns."""
+
+    async def purge(self, mailbox: str, before: datetime) -> int:
+        """Do away for good with some of what was taken before a time; return how many copies, 0 when none is left.
+
+        What was purged is told of by `look` for ever. Durable when it returns.
+        """

@@ -3,18 +3,19 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2, remediation_pb2, target_pb2
 
-from quell_email.domain.mailboxes import Found, Held, Mailboxes, Place
+from quell_email.domain.mailboxes import Found, Held, Mailboxes, Place, Sight
 from quell_email.domain.selection import SENT, Criterion, address_of, again, criteria, key_of, names, names_of
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 
 AT_ONCE = 4
 """Mailboxes that are worked on at a time: fsyncs of different folders overlap."""
 BATCH = 1000
+PURGED = failure_pb2.Failure(reason="MESSAGE_PURGED", message="it was held for its time, and is gone for good")
 OBSTACLES = {
     "FOLDER_GONE": "its folder is no longer there",
     "NAME_TAKEN": "another message has its place",
@@ -81,11 +82,7 @@ class SoftDeleteMessages:
             sight = await self._mailboxes.look(mailbox, digests, sent=_sent(items))
             hinders = await self._mailboxes.obstacles(mailbox, sight.held) if plan.reverts and sight.held else {}
             for item, digest in zip(items, digests, strict=True):
-                if plan.reverts:
-                    state = _reverted(digest in sight.visible, digest in sight.held, hinders.get(digest, ""))
-                else:
-                    state = _taken(item, visible=digest in sight.visible, held=digest in sight.held)
-                found[item.key] = state
+                found[item.key] = _reverted(digest, sight, hinders) if plan.reverts else _taken(item, sight)
 
         await _each_mailbox(plan.items, work)
         return [found[item.key] for item in plan.items]
@@ -173,22 +170,25 @@ def _sent(items: Sequence[PlannedItem]) -> bool:
     return any(json.loads(item.before)["sent"] for item in items[:1])
 
 
-def _taken(item: PlannedItem, *, visible: bool, held: bool) -> Finding:
+def _taken(item: PlannedItem, sight: Sight) -> Finding:
+    digest = item.item.message.sha256
     if json.loads(item.before)["undecided"]:
         message = "it can't be parsed, so nobody can tell whether it is meant: look at it by hand"
         return Finding(item_pb2.ITEM_STATE_REFUSED, failure_pb2.Failure(reason="MESSAGE_UNPARSABLE", message=message))
-    if visible:
+    if digest in sight.visible:
         return Finding(item_pb2.ITEM_STATE_PLANNED)
-    return Finding(item_pb2.ITEM_STATE_DONE if held else item_pb2.ITEM_STATE_MISSING)
+    return Finding(item_pb2.ITEM_STATE_DONE if digest in sight.held | sight.purged else item_pb2.ITEM_STATE_MISSING)
 
 
-def _reverted(visible: bool, held: bool, obstacle: str) -> Finding:  # noqa: FBT001 - two plain facts
-    if obstacle:
+def _reverted(digest: str, sight: Sight, hinders: Mapping[str, str]) -> Finding:
+    if obstacle := hinders.get(digest, ""):
         failure = failure_pb2.Failure(reason=obstacle, message=OBSTACLES.get(obstacle, ""))
         return Finding(item_pb2.ITEM_STATE_CONFLICT, failure)
-    if held:
+    if digest in sight.held:
         return Finding(item_pb2.ITEM_STATE_PLANNED)
-    return Finding(item_pb2.ITEM_STATE_DONE if visible else item_pb2.ITEM_STATE_MISSING)
+    if digest in sight.visible:
+        return Finding(item_pb2.ITEM_STATE_DONE)
+    return Finding(item_pb2.ITEM_STATE_MISSING, PURGED if digest in sight.purged else None)
 
 
 async def _each_mailbox(

@@ -5,14 +5,15 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from quell_email.domain.mailboxes import Found, Held, Sight
 from quell_email.domain.selection import Criterion
-from quell_email.maildir import moving, search
+from quell_email.maildir import moving, purging, search
 from quell_email.maildir.index import Index
-from quell_runtime.seams import Point, nowhere
+from quell_runtime.seams import Point, micros, nowhere
 
 T = TypeVar("T")
 
@@ -71,6 +72,10 @@ class Maildirs:
     async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
         """Put back what nothing hinders."""
         await self._trip(mailbox, lambda root: moving.put_back(root, frozenset(digests), self._point))
+
+    async def purge(self, mailbox: str, before: datetime) -> int:
+        """Purge some of what was taken before a time."""
+        return await self._trip(mailbox, lambda root: purging.purge(root, micros(before) * 1000, self._point)) or 0
 
     async def _trip(self, mailbox: str, work: Callable[[Path], T]) -> T | None:
         """Do some work on a mailbox in a thread; None if there is no such mailbox."""

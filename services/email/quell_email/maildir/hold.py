@@ -4,6 +4,7 @@ A message is kept as the file that it was, renamed `{sha256}.{action}.{number}`.
 `{action}.json` says where and how it was: with it, a message can be put back even if every journal of ours is lost.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -44,6 +45,15 @@ class Hold:
     def __init__(self, handle: int) -> None:
         """Work in an open folder."""
         self.handle = handle
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let nobody else take, put back or purge in this mailbox meanwhile."""
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self.handle, fcntl.LOCK_UN)
 
     def kept(self, digests: Collection[str] | None = None) -> Iterator[Kept]:
         """Yield what is kept, of these digests or all."""

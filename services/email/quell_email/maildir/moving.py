@@ -33,7 +33,7 @@ def take(root: Path, index: Index, digests: frozenset[str], action: str, point: 
         if hold is None:
             raise RefusedError("HOLD_NOT_OURS", "the folder for taken messages was made by somebody else")
         for _ in range(PASSES):
-            with ExitStack() as opened:
+            with ExitStack() as opened, hold.alone():
                 visible = _visible(root, index, digests, opened, sent=sent)
                 if not visible or (_take_all(hold, visible, action, point) and len(visible) >= len(digests)):
                     return
@@ -51,16 +51,21 @@ def put_back(root: Path, digests: frozenset[str], point: Point) -> None:
     with directory(root) as top, hold_of(root) as hold:
         if hold is None:
             return
-        judged = _judged(top, hold.kept(digests))
-        ways = [way for verdict in judged.values() if not isinstance(verdict, str) for way in verdict]
-        by_directory: dict[str, list[tuple[Kept, str]]] = defaultdict(list)
-        for kept, place, name in ways:
-            by_directory[place.directory].append((kept, name))
-        for path, returning in by_directory.items():
-            _return(hold, top, path, returning, point)
-        if ways:
-            hold.forget({kept.action for kept, _, _ in ways})
-            os.fsync(hold.handle)
+        with hold.alone():
+            _put_back(hold, top, digests, point)
+
+
+def _put_back(hold: Hold, top: int, digests: frozenset[str], point: Point) -> None:
+    judged = _judged(top, hold.kept(digests))
+    ways = [way for verdict in judged.values() if not isinstance(verdict, str) for way in verdict]
+    by_directory: dict[str, list[tuple[Kept, str]]] = defaultdict(list)
+    for kept, place, name in ways:
+        by_directory[place.directory].append((kept, name))
+    for path, returning in by_directory.items():
+        _return(hold, top, path, returning, point)
+    if ways:
+        hold.forget({kept.action for kept, _, _ in ways})
+        os.fsync(hold.handle)
 
 
 Copy = tuple[str, Place, File]

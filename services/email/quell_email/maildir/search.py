@@ -13,6 +13,7 @@ from quell_email.maildir import names
 from quell_email.maildir.box import shelves, uids
 from quell_email.maildir.hold import hold_of
 from quell_email.maildir.index import File, Index
+from quell_email.maildir.purging import purged
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import moment
 
@@ -57,7 +58,8 @@ def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Si
                 visible.add(index.sha256(file))
     with hold_of(root) as hold:
         held = hold.digests() if hold else frozenset()
-    return Sight(digests & visible, digests & held)
+        gone = purged(hold) if hold else frozenset()
+    return Sight(digests & visible, digests & held, digests & gone)
 
 
 def held(root: Path, index: Index) -> list[Held]:
