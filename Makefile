@@ -5,7 +5,7 @@ SEEDS ?= 50
 DATA ?= .quell
 SETUP := .venv/.ready
 
-.PHONY: help demo run test bench simulate deb test-deb lint proto lock setup format clean
+.PHONY: help demo run test bench simulate deb test-deb test-boot lint proto lock setup format clean
 .DEFAULT_GOAL := help
 
 help:  ## print this help
@@ -14,7 +14,7 @@ help:  ## print this help
 	@echo "use"
 	@grep -hE '^(demo|run):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "test"
-	@grep -hE '^(test|test-deb|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^(test|test-deb|test-boot|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "make"
 	@grep -hE '^(setup|proto|lock|deb|format|clean):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "check"
@@ -84,6 +84,10 @@ deb: $(SETUP)  ## build the agent's Debian package into dist
 
 test-deb: $(SETUP) .venv/.lab  ## install, upgrade, remove and purge the package in a Debian in a folder (minutes)
 	$(BIN)/pytest -q tests/packaging/deb.py
+
+test-boot: $(SETUP) .venv/.lab  ## boot a Debian in QEMU, isolated and restricted, as root (many minutes)
+	@python3 tools/boot.py
+	$(BIN)/pytest -q tests/boot/boot.py
 
 clean:  ## remove what was made here: environment, caches, the data of make run
 	rm -rf .venv protos/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .quell dist
