@@ -555,7 +555,7 @@ Global___SeenActions: _TypeAlias = SeenActions  # noqa: Y015
 
 @_typing.final
 class SeenAction(_message.Message):
-    """One action as it was seen."""
+    """One action as it was seen. There is no place for a sealed approval: that is ApproveAction's."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

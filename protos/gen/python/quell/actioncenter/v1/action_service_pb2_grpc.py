@@ -228,7 +228,9 @@ class ActionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchDecideActions(self, request, context):
-        """Votes for or against many actions, with an answer each. There is no all or nothing.
+        """Votes for or against many actions, with an answer each. There is no all or nothing. No approval sealed under an own
+        key can be given here: such a key seals one preview. Where the policy asks for it, the result is SEAL_REQUIRED:
+        approve that action by ApproveAction. Votes against need no seal.
 
         State: each PENDING_APPROVAL or HELD, as ApproveAction and RejectAction.
         Retry: safe with the same vote id.

@@ -119,7 +119,9 @@ class ActionServiceStub:
       ABORTED              ACTION_CHANGED.
     """
     BatchDecideActions: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.BatchDecideActionsRequest, _action_service_pb2.BatchDecideActionsResponse]
-    """Votes for or against many actions, with an answer each. There is no all or nothing.
+    """Votes for or against many actions, with an answer each. There is no all or nothing. No approval sealed under an own
+    key can be given here: such a key seals one preview. Where the policy asks for it, the result is SEAL_REQUIRED:
+    approve that action by ApproveAction. Votes against need no seal.
 
     State: each PENDING_APPROVAL or HELD, as ApproveAction and RejectAction.
     Retry: safe with the same vote id.
@@ -278,7 +280,9 @@ class ActionServiceAsyncStub(ActionServiceStub):
       ABORTED              ACTION_CHANGED.
     """
     BatchDecideActions: _aio.UnaryUnaryMultiCallable[_action_service_pb2.BatchDecideActionsRequest, _action_service_pb2.BatchDecideActionsResponse]  # type: ignore[assignment]
-    """Votes for or against many actions, with an answer each. There is no all or nothing.
+    """Votes for or against many actions, with an answer each. There is no all or nothing. No approval sealed under an own
+    key can be given here: such a key seals one preview. Where the policy asks for it, the result is SEAL_REQUIRED:
+    approve that action by ApproveAction. Votes against need no seal.
 
     State: each PENDING_APPROVAL or HELD, as ApproveAction and RejectAction.
     Retry: safe with the same vote id.
@@ -482,7 +486,9 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _action_service_pb2.BatchDecideActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_action_service_pb2.BatchDecideActionsResponse, _abc.Awaitable[_action_service_pb2.BatchDecideActionsResponse]]:
-        """Votes for or against many actions, with an answer each. There is no all or nothing.
+        """Votes for or against many actions, with an answer each. There is no all or nothing. No approval sealed under an own
+        key can be given here: such a key seals one preview. Where the policy asks for it, the result is SEAL_REQUIRED:
+        approve that action by ApproveAction. Votes against need no seal.
 
         State: each PENDING_APPROVAL or HELD, as ApproveAction and RejectAction.
         Retry: safe with the same vote id.

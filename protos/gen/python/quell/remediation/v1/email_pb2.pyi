@@ -24,7 +24,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SoftDeleteMessages(_message.Message):
-    """Move messages out of their users' sight, to where we can restore them from."""
+    """Move messages out of their users' sight, to where we can restore them from, for as long as the mail backend keeps them
+    (44 days unless told otherwise). Then they are purged: the deletion stands, and an undo finds them MISSING, for the
+    reason MESSAGE_PURGED. What was released, and is gone since, is MISSING without a reason.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
