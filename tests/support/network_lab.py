@@ -193,7 +193,7 @@ class Lab:
             self.holders.append(holder)
             self.pids[name] = holder.pid
         for holder in self.holders:
-            _await_program(holder.pid)
+            await_program(holder.pid)
         for left, right in LINKS:
             (here, name), (there, other) = left.split(), right.split()
             link = f"link add {name} type veth peer name {other} netns {self.pids[there]}"
@@ -252,7 +252,7 @@ def _system(lab: Lab, namespace: str, name: str, value: str) -> None:
     lab.run(namespace, "tee", f"/proc/sys/{name}", stdin=value)
 
 
-def _await_program(pid: int) -> None:
+def await_program(pid: int) -> None:
     """Wait until a holder has entered its namespace: then it is the program that it becomes."""
     own = Path("/proc/self/ns/net").stat().st_ino
     for _ in range(1_000_000):
