@@ -3,7 +3,9 @@
 It needs nothing but the base of the distribution, so it is read without the libraries of the services.
 """
 
+import contextlib
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -71,6 +73,7 @@ class AgentSettings:
                 raise ConfigInvalidError(f"{path}: {name} must be a text", name)
         if written.get("unguarded", "open") not in ("open", "closed"):
             raise ConfigInvalidError(f"{path}: unguarded must be open or closed", "unguarded")
+        _check_closed(Path(str(written["data"])))
         # Absolute: what the agent starts stands elsewhere.
         rules = Path(str(written["rules"])).absolute() if written.get("rules") else None
         return cls(
@@ -106,6 +109,14 @@ def _written(path: Path) -> dict[str, object]:
         raise ConfigInvalidError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigInvalidError(f"{path}: {error}") from None
+
+
+def _check_closed(data: Path) -> None:
+    """See that nobody else can put own things where this agent, often root, believes to find its own."""
+    with contextlib.suppress(FileNotFoundError):
+        status = data.stat()
+        if status.st_uid not in {0, os.geteuid()} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigInvalidError(f"{data}: others can write there: data is the agent's own folder", "data")
 
 
 def _caps(found: object) -> Mapping[str, int]:

@@ -40,3 +40,16 @@ def test_what_can_not_be_met_is_refused(tmp_path: Path, text: str) -> None:
     """An agent that would wait for ever does not start."""
     with pytest.raises(ConfigInvalidError):
         AgentSettings.load(written(tmp_path, text))
+
+
+def test_a_folder_that_others_write_is_refused(tmp_path: Path) -> None:
+    """They could put rules and vaults of their own where a root process takes them for its own."""
+    data = tmp_path / "data"
+    config = written(tmp_path, "").rename(tmp_path / "other.toml")
+    config.write_text(f'data = "{data}"')
+    assert AgentSettings.load(config).data == data
+    data.mkdir(mode=0o700)
+    assert AgentSettings.load(config).data == data
+    data.chmod(0o770)
+    with pytest.raises(ConfigInvalidError, match="others can write there"):
+        AgentSettings.load(config)

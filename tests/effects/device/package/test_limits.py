@@ -132,7 +132,8 @@ async def test_cancelled_in_the_middle_nothing_is_left(scene: Scene) -> None:
     async def said() -> list[str]:
         return scene.said.messages
 
-    await eventually(said, lambda messages: "integrity" in messages)
+    # The whole machine is read until then.
+    await eventually(said, lambda messages: "integrity" in messages, within=90)
     await eventually(partial(of, psutil.Process()), lambda found: len(found) == 2)
     assert any("deleted" in str(link) for link in links(os.getpid(), scene.spool))
     reading.cancel()
