@@ -42,7 +42,8 @@ OF_REASON = {
     "REMEDIATION_TOO_LARGE": "split it: one remediation may have 128 KiB",
     "REVERT_UNSUPPORTED": "leave --revert-after out: the kind can't be taken back, or the time is over",
     "SEAL_INVALID": "seal it again with the key that people.toml has for you: quell keys show prints yours",
-    "SEAL_REQUIRED": "make a key of your own, once: quell keys make; people.toml must have its public half",
+    "SEAL_REQUIRED": "with a key of your own (quell keys make; people.toml must have its public half) approve it by"
+    " itself: quell actions approve ACTION. Many at once can't be sealed",
     "TARGET_UNRESOLVED": "name the target by its id: quell devices list",
     "UNDO_OPEN": "one undo is under way: quell actions show the action named above",
     "URL_INVALID": "give a whole URL: https://host/path",

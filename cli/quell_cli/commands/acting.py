@@ -10,7 +10,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from quell.remediation.v1 import remediation_pb2
 
 from quell_cli import lookup
-from quell_cli.commands.deciding import Duration, requested, revert_option, wait_option, why_option
+from quell_cli.commands.deciding import Duration, Wish, case_option, requested, revert_option, wait_option, why_option
 from quell_cli.connection import Connection
 from quell_cli.session import Session
 from quell_runtime.kinds import Kind, kinds
@@ -91,7 +91,8 @@ def command(kind: Kind) -> click.Command:
     params += [_option(each) for each in field.message_type.fields if not simple or each.name != kind.target_field]
 
     def work(session: Session, **given: Any) -> None:  # noqa: ANN401 - what click gives
-        comment, wait, revert_after = given.pop("comment"), given.pop("wait"), given.pop("revert_after", None)
+        wait = given.pop("wait")
+        wish = Wish(given.pop("comment"), given.pop("revert_after", None), given.pop("investigation"))
 
         async def remediation(connection: Connection) -> remediation_pb2.Remediation:
             if given.get("action"):
@@ -100,12 +101,12 @@ def command(kind: Kind) -> click.Command:
                 given[kind.target_field] = await _target(connection, kind.target_field, given[kind.target_field])
             return _remediation(kind, given)
 
-        requested(session, remediation, comment, revert_after, wait=wait)
+        requested(session, remediation, wish, wait=wait)
 
     made = click.Command(
         dashed(kind.name), callback=click.pass_obj(work), params=params, help=_help(kind), short_help=_help(kind)
     )
-    for option in (why_option, wait_option, *((revert_option,) if kind.undoable else ())):
+    for option in (why_option, wait_option, case_option, *((revert_option,) if kind.undoable else ())):
         made = option(made)
     return made
 

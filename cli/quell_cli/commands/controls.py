@@ -12,6 +12,7 @@ from quell.actioncenter.v1 import (
     effect_service_pb2,
     effect_service_pb2_grpc,
 )
+from quell.executor.v1 import executor_service_pb2
 
 from quell_cli import show
 from quell_cli.connection import Connection
@@ -121,10 +122,18 @@ def list_audit(session: Session, condition: str, limit: int) -> None:
 
     found = session.call(work)
     rows = [
-        (str(each.number), show.time(each.time, utc=session.utc), each.actor, each.event, each.resource)
+        (str(each.number), show.time(each.time, utc=session.utc), each.actor, each.event, each.resource, _why(each))
         for each in found
     ]
-    session.show(found, lambda: session.table(("number", "when", "who", "event", "of what"), rows))
+    session.show(found, lambda: session.table(("number", "when", "who", "event", "of what", "why"), rows))
+
+
+def _why(entry: audit_service_pb2.AuditEntry) -> str:
+    """Return the reason that whoever took an artifact gave; an action's are told by `quell actions show`."""
+    if entry.event != "artifact_downloaded" or not entry.payload:
+        return ""
+    inner = audit_service_pb2.AuditEntry.FromString(entry.payload).payload
+    return executor_service_pb2.Access.FromString(inner).comment
 
 
 @audit.command()

@@ -4,8 +4,9 @@ import hashlib
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 from google.protobuf.json_format import Parse, ParseError
@@ -57,14 +58,26 @@ revert_option = click.option(
     "--revert-after", type=Duration(), help="Take it back by itself after this time: 90s, 15m, 12h, 7d."
 )
 
+case_option = click.option("--investigation", default="", help="It belongs to this one: an id or its first characters.")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What stands beside a remediation that is asked for by hand. `investigation` as typed, empty: none."""
+
+    comment: str
+    revert_after: timedelta | None = None
+    investigation: str = ""
+
 
 @click.command()
 @click.argument("remediation", metavar="JSON|FILE|-")
 @why_option
 @revert_option
+@case_option
 @wait_option
 @click.pass_obj
-def ask(session: Session, remediation: str, comment: str, revert_after: timedelta | None, *, wait: bool) -> None:
+def ask(session: Session, /, remediation: str, *, wait: bool, **beside: Any) -> None:  # noqa: ANN401 - what click gives
     """Ask for an action by hand: a Remediation as JSON, or a file of it.
 
     For example: quell actions ask '{"block_url": {"pattern": "*.evil.test"}}' -m "seen in the wild"
@@ -74,23 +87,24 @@ def ask(session: Session, remediation: str, comment: str, revert_after: timedelt
     async def as_given(_connection: Connection) -> remediation_pb2.Remediation:
         return asked
 
-    requested(session, as_given, comment, revert_after, wait=wait)
+    requested(session, as_given, Wish(**beside), wait=wait)
 
 
 def requested(
     session: Session,
     remediation: Callable[[Connection], Awaitable[remediation_pb2.Remediation]],
-    comment: str,
-    revert_after: timedelta | None,
+    wish: Wish,
     *,
     wait: bool,
 ) -> None:
     """Ask for an action, and print what became of it."""
-    request = action_service_pb2.CreateActionRequest(action_id=str(uuid.uuid4()), comment=comment)
-    if revert_after:
-        request.revert_time.CopyFrom(_after(revert_after))
+    request = action_service_pb2.CreateActionRequest(action_id=str(uuid.uuid4()), comment=wish.comment)
+    if wish.revert_after:
+        request.revert_time.CopyFrom(_after(wish.revert_after))
 
     async def work(connection: Connection) -> action_pb2.Action:
+        if wish.investigation:
+            request.investigation = await lookup.investigation(connection, wish.investigation)
         request.remediation.CopyFrom(await remediation(connection))
         answer = await stub_of(connection).CreateAction(request, timeout=TIMEOUT)
         return await _until_end(connection, answer.action) if wait else answer.action

@@ -80,6 +80,7 @@ def test_a_sample_comes_from_the_machine_to_a_file(house: House, tmp_path: Path)
     entries = house.quell("--json", "audit", "list", "--filter", "event = artifact_downloaded", person="carol")
     (entry,) = [json.loads(line) for line in entries.stdout.splitlines()]
     assert (entry["actor"], entry["resource"]) == ("ann", artifact["name"])
+    assert "to look at it" in well(house, "audit", "list", "--filter", "event = artifact_downloaded")
     ask(house, path)
     assert [each["name"] for each in stored(house)] == [artifact["name"]]
     again = house.quell("artifacts", "get", artifact["name"], "--to", str(target), "--reason", "again")

@@ -390,8 +390,22 @@ def test_every_kind_has_a_command_whose_options_are_the_contracts(house: House) 
     assert asked["remediation"]["stop_and_quarantine"]["file"] == {"path": "/nowhere/x"}
     assert asked["remediation"]["stop_and_quarantine"]["keep_persistence"] is True
     assert (asked["state"], "revert_time" in asked) == ("ACTION_STATE_PENDING_APPROVAL", True)
+    belongs = [*scan, "--findings-as-evidence"]
+    refused = house.quell(*belongs)
+    assert (refused.returncode, "(INVESTIGATION_REQUIRED)" in refused.stderr) == (2, True)
+    asked = json.loads(well(house, "--json", *belongs, "--investigation", "case-1"))
+    assert asked["origin"]["investigation"] == "investigations/edr.case-1"
     wrong = house.quell("act", "isolate-device", "", "--mode", "loud", "-m", "x")
     assert (wrong.returncode, "one of full, selective" in wrong.stderr) == (2, True)
+
+
+def test_what_is_asked_for_by_hand_belongs_to_an_investigation_if_told(house: House) -> None:
+    """By its id; one that nobody knows is told, and nothing is asked for. Control: left out, it belongs to none."""
+    block = ("actions", "ask", json.dumps({"block_url": {"pattern": "*.belongs.test"}}), "-m", "x")
+    assert not json.loads(well(house, "--json", *block))["origin"].get("investigation")
+    asked = json.loads(well(house, "--json", *block, "--investigation", "case-1"))
+    assert asked["origin"]["investigation"] == "investigations/edr.case-1"
+    assert "(INVESTIGATION_UNKNOWN)" in house.quell(*block, "--investigation", "nothing").stderr
 
 
 def test_messages_are_written_in_short_or_as_json() -> None:
