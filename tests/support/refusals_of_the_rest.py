@@ -113,6 +113,17 @@ async def what_was_frozen_otherwise(center: Center) -> Message:
     return unfreeze(await frozen(center) + 1)
 
 
+@refuses("Unfreeze", Code.ALREADY_EXISTS, "VOTE_ID_TAKEN")
+async def another_vote_under_its_id(center: Center) -> Message:
+    """The id is that of a vote with another comment."""
+    vote = unfreeze(await frozen(center))
+    await center.ask("bob", "Unfreeze", vote)
+    other = control_service_pb2.UnfreezeRequest()
+    other.CopyFrom(vote)
+    other.comment = "for another reason"
+    return other
+
+
 @refuses("Unfreeze", Code.PERMISSION_DENIED, "VOTED_ALREADY")
 async def twice(center: Center) -> Message:
     """One person does not lift it alone."""

@@ -211,6 +211,8 @@ class Executor:
         self._kit.seams.point("kit.accepted")
         if arrival is Arrival.NEW and order.action not in self._runs:
             self._begin(order, verified)
+        if arrival is Arrival.OTHER:
+            self._spawn(self._inspection.tell(order.action))
         return "" if arrival is Arrival.REFUSED else order.action
 
     async def _refuse(self, sealed: seal_pb2.Sealed, digest: str, failure: failure_pb2.Failure) -> str:

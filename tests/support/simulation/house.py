@@ -101,6 +101,8 @@ class Simulation:
         self.receipts: dict[str, receipt_pb2.Receipt] = {}
         self.sent: dict[str, warrant_pb2.Warrant] = {}
         self.said: list[tuple[str, bytes]] = []
+        self.known_since = float("inf")
+        """Of when the copy is that the centre was restored from."""
         self._fates: dict[str, tuple[Life, str, int]] = {}
         self._build(kinds)
         self.oracle = CenterOracle(self.violated, self.receipts, read_policy(POLICY).budgets)

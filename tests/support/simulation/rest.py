@@ -9,7 +9,7 @@ from quell_actioncenter.domain.lifecycle import ENDED, UNDECIDED, State
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS
 from quell_executor.journal.records import ORDERS, OUTGOING, OWNERS, Stage
 from simulation.house import Simulation
-from simulation.nodes import AgentNode, ExecutorNode
+from simulation.nodes import KEEP, AgentNode, ExecutorNode
 from simulation.people import People
 from simulation.storm import Storm
 from simulation.world import OURS
@@ -92,11 +92,13 @@ def _register_is_true(simulation: Simulation, node: ExecutorNode) -> None:
         elif owner.owner in actions and owner.owner not in register:
             simulation.violated(9, f"{key} is in force by {owner.owner}, which the register lacks")
     _inherited_is_true(simulation, node, {effect.name for effect in ours if not effect.action})
+    # What was let go of longer ago than executors remember nobody can tell a centre that was restored.
+    forgotten = simulation.lapse.elapsed() - simulation.known_since > KEEP.total_seconds()
     for action, effect in register.items():
         keys = [key for key, owner in owners.items() if owner.owner == action]
         so = [key for key in keys if node.world.things.get(key, "").startswith(OURS)]
         given_up = actions[action].action.failure.reason == "TARGET_LOST" and not actions[action].receipts
-        if simulation.center.restored or node.restored or given_up:
+        if forgotten or node.restored or given_up:
             continue
         if not so or (effect.state == IN_FORCE and so != keys):
             shown = outcome_pb2.EffectState.Name(effect.effect.state)
@@ -109,5 +111,5 @@ def _inherited_is_true(simulation: Simulation, node: ExecutorNode, shown: set[st
     so = {
         name_inherited(row.ownership.inherited) for row in rows if node.world.things.get(row.key, "").startswith(OURS)
     }
-    if shown != so and not simulation.center.restored:
+    if shown != so:
         simulation.violated(9, f"the register shows {shown} as inherited by {node.name}; it is {so}")

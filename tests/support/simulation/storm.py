@@ -21,6 +21,7 @@ class Storm:
         self.simulation = simulation
         self.chance = simulation.chance("storm")
         self._copies: dict[str, bytes] = {}
+        self._copied = 0.0
         self._restores = self.chance.random() < 0.4
         self._victim = self.chance.choice(("center", "email", "agent-1", "agent-2"))
         self._keepers = [asyncio.create_task(self._keep(node)) for node in simulation.nodes]
@@ -58,6 +59,7 @@ class Storm:
         if node is simulation.center:
             # The oldest bytes may be another warrant's by now.
             simulation.said.clear()
+            simulation.known_since = self._copied
         else:
             simulation.said = [(name, sent) for name, sent in simulation.said if name == "never"]
 
@@ -127,6 +129,7 @@ class Storm:
         if self._restores and self._victim not in self._copies:
             node = next(node for node in self.simulation.nodes if node.name == self._victim)
             self._copies[node.name] = node.copy()
+            self._copied = self.simulation.lapse.elapsed()
 
     def rotate(self) -> None:
         """Have the centre seal with another key from its next life on."""

@@ -227,6 +227,38 @@ async def test_what_was_let_go_is_told_once_a_start_and_not_while_a_newer_one_ow
         await house.quiet()
 
 
+async def test_what_was_let_go_meanwhile_is_told_at_the_next_connect(house: House) -> None:
+    """A restored centre that never knew of the undo would show the effect in force until the next start."""
+    house.world.files = {"/a": BAD}
+    gone = await house.carry_out(quarantine("/a"))
+    house._starts = itertools.count(50)  # noqa: SLF001 - the house of these tests
+    await house.connect()
+    await house.until(lambda: [report.action for report in house.center.reports] == [gone.action])
+    await house.carry_out(quarantine("/a"), undo_of=gone.action)
+    house.center.reports.clear()
+    house._starts = itertools.count(50)  # noqa: SLF001
+    await house.connect()
+    gone_now = (gone.action, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE)
+    await house.until(lambda: gone_now in [(report.action, report.effect) for report in house.center.reports])
+
+
+@pytest.mark.parametrize("undone", [True, False])
+async def test_an_old_receipt_that_goes_up_again_is_followed_by_what_is_so_now(house: House, *, undone: bool) -> None:
+    """Other bytes came for what was undone since: their receipt says in force, and a report says that it is not."""
+    house.world.files = {"/a": BAD}
+    first = house.center.warrant(quarantine("/a"))
+    house.send(first)
+    await house.receipt(first)
+    if undone:
+        await house.carry_out(quarantine("/a"), undo_of=first.action)
+    house.center.reports.clear()
+    house.send(house.center.warrant(quarantine("/a"), action=first.action, expires=timedelta(hours=2)))
+    await house.until(lambda: len(house.center.of(first.action)) == 2)
+    await house.quiet()
+    told = [(report.action, report.effect) for report in house.center.reports]
+    assert told == ([(first.action, outcome_pb2.EFFECT_STATE_NOT_IN_FORCE)] if undone else [])
+
+
 async def test_a_burst_goes_up_in_batches_under_one_seal(house: House) -> None:
     """Many receipts, few messages; none larger than 128 KiB, none of more than 256."""
     house.world.files = {f"/{number}": BAD for number in range(600)}

@@ -22,6 +22,8 @@ class Arrival(Enum):
 
     REFUSED = auto()
     KNOWN = auto()
+    OTHER = auto()
+    """A second body of an action that is known: a centre restored from an older copy made it anew."""
     NEW = auto()
 
 
@@ -82,7 +84,7 @@ class Arrivals(Ledger):
             return known
         if older := view.get(ORDERS, order.action):
             self._other_bytes(view, older, digest)
-            return Arrival.KNOWN
+            return Arrival.OTHER
         view.put(ORDERS, order)
         self._know(view)
         end = self._untimely(view, verified.warrant) or self._calls_off(view, verified, inherited=inherited)

@@ -18,6 +18,7 @@ from quell_actioncenter.domain.errors import (
     KindUnknownError,
     NotFrozenError,
     VotedAlreadyError,
+    VoteIdTakenError,
 )
 from quell_actioncenter.domain.lifecycle import State
 from quell_actioncenter.domain.records import FreezeRecord, RequestRecord
@@ -73,6 +74,7 @@ class Controls:
             NotFrozenError: Nothing is frozen.
             VotedAlreadyError: The caller has voted.
             FreezeChangedError: Another epoch holds.
+            VoteIdTakenError: The id belongs to a vote with other content.
 
         """
         content = digest(request, actor.name)
@@ -82,6 +84,8 @@ class Controls:
             known = book.view.get(REQUESTS, request.vote_id)
             if known is not None and known.content == content:
                 return now
+            if known is not None:
+                raise VoteIdTakenError("the id belongs to another vote: use a new one")
             _may_lift(now, request.epoch, actor)
             book.view.put(REQUESTS, RequestRecord(request.vote_id, FREEZE, content))
             return self._vote(book, now, actor, request.comment)

@@ -82,6 +82,7 @@ class ControlServiceServicer:
         Errors:
         FAILED_PRECONDITION  NOT_FROZEN.
         PERMISSION_DENIED    VOTED_ALREADY: the caller has, under this or another identity.
+        ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
         ABORTED              FREEZE_CHANGED: another epoch holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

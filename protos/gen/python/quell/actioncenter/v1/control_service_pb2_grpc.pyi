@@ -50,6 +50,7 @@ class ControlServiceStub:
     Errors:
       FAILED_PRECONDITION  NOT_FROZEN.
       PERMISSION_DENIED    VOTED_ALREADY: the caller has, under this or another identity.
+      ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
       ABORTED              FREEZE_CHANGED: another epoch holds.
     """
     GetFreeze: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.GetFreezeRequest, _control_service_pb2.GetFreezeResponse]
@@ -85,6 +86,7 @@ class ControlServiceAsyncStub(ControlServiceStub):
     Errors:
       FAILED_PRECONDITION  NOT_FROZEN.
       PERMISSION_DENIED    VOTED_ALREADY: the caller has, under this or another identity.
+      ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
       ABORTED              FREEZE_CHANGED: another epoch holds.
     """
     GetFreeze: _aio.UnaryUnaryMultiCallable[_control_service_pb2.GetFreezeRequest, _control_service_pb2.GetFreezeResponse]  # type: ignore[assignment]
@@ -129,6 +131,7 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           FAILED_PRECONDITION  NOT_FROZEN.
           PERMISSION_DENIED    VOTED_ALREADY: the caller has, under this or another identity.
+          ALREADY_EXISTS       VOTE_ID_TAKEN: the id belongs to a vote with other content.
           ABORTED              FREEZE_CHANGED: another epoch holds.
         """
 
