@@ -45,8 +45,8 @@ class Desk:
             self.quell("actions", "approve", action["name"], "--yes", "-m", "a drill", person="bob")
         until = time.monotonic() + ENDED_WITHIN
         while "outcome" not in action and time.monotonic() < until:
-            action = json.loads(self.quell("--json", "actions", "show", action["name"]))
-        assert action.get("outcome") == "OUTCOME_SUCCEEDED", action
+            action = json.loads(self.quell("--json", "actions", "show", action["name"]).splitlines()[0])
+        assert action["state"] == "ACTION_STATE_SUCCEEDED", action
 
 
 @contextmanager
