@@ -17,6 +17,8 @@ PACKAGES = {
     "setcap": "libcap2-bin",
     "clamd": "clamav-daemon",
     "mmdebstrap": "mmdebstrap",
+    "unzip": "unzip",
+    "pgrep": "procps",
 }
 """Debian package by the program that tells whether it is there."""
 APT = "/usr/bin/apt-get"

@@ -14,8 +14,12 @@ from quell_executor.journal.records import OUTGOING, Sort
 from quell_runtime.store import Change, Store
 
 log = structlog.get_logger()
-KEPT = frozenset({"vault", "vaults.json"})
-"""What lies under lock, and where more of it lies."""
+FORGOTTEN = (
+    *("journal.db", "journal.db-wal", "journal.db-shm", "lock"),
+    *("identity.pem", "home.json", "hosts.json", "token", "talker"),
+    *("isolation", "execution", "package", "sample", "signatures"),
+)
+"""All of ours in the data folder but the vault and the list of vaults. What a stranger put there is not ours."""
 UNITS = ("quell-agent.service", "quell-agent-isolation.service")
 SYSTEMD = Path("/run/systemd/system")
 SOON = 20.0
@@ -65,12 +69,9 @@ async def depart(data: Path) -> None:
 
 
 def forget(data: Path) -> None:
-    """Remove everything but the vault. The note goes last: who is stopped half-way goes on at the next start."""
-    last = note(data)
-    for path in sorted(data.iterdir(), key=lambda each: each == last):
-        if path.name in KEPT:
-            continue
+    """Remove what is ours but the vault. The note goes last: who is stopped half-way goes on at the next start."""
+    for path in (*(data / name for name in FORGOTTEN), note(data)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)

@@ -28,6 +28,8 @@ STEADY = 30.0
 ENROL_AGAIN_AFTER = 5.0
 WAITING = 16
 MOST_HOSTS = 16
+MOST_SAID = 500
+"""Characters of what a talker says that go into the log."""
 
 
 class Conversation:
@@ -159,7 +161,7 @@ class Line:
     def _not_enrolled(self, answer: line_pb2.NotEnrolled) -> None:
         if not answer.retryable and not self._identity.enrolled:
             raise QuellError(answer.message)
-        log.info("enrolment_waits", why=answer.message)
+        log.info("enrolment_waits", why=answer.message[:MOST_SAID])
         self._later(self._enrol_again(ENROL_AGAIN_AFTER if answer.retryable else LONGEST_WAIT))
 
     async def _enrol_again(self, after: float) -> None:

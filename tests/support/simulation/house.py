@@ -49,6 +49,8 @@ KIT = (
     "world.before",
     "world.after",
 )
+RARE = ("kit.fallen",)
+"""Points that few lives pass, so that hardly any dies there; a test of its own has one die."""
 OFTEN = ("center.sent", "kit.accepted", "kit.planned", "world.before")
 TWICE = ("warrants", "cancels", "freeze", "key_set", "stored", "receipts", "items", "effects")
 """Messages that may come twice."""

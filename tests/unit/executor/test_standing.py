@@ -70,6 +70,23 @@ async def test_what_others_take_away_is_made_so_again_and_told(house: House, net
     assert network.rules == "an administrator's"
 
 
+async def test_who_dies_before_it_is_made_so_again_makes_it_so_at_the_next_start(
+    house: House, network: Network
+) -> None:
+    """Nothing was changed yet when it died; the undo still brings back what was before all of it."""
+    network.rules = "an administrator's"
+    warrant = await isolated(house)
+    house.dies_at = "kit.fallen"
+    network.meddle()
+    await house.until(lambda: not house.dies_at)
+    await house.crash()
+    assert network.rules == "open"
+    await restarted(house)
+    await house.until(lambda: network.rules == "ours:")
+    await house.carry_out(isolate(), undo_of=warrant.action)
+    assert network.rules == "an administrator's"
+
+
 async def test_what_is_left_alone_is_not_touched(house: House, network: Network) -> None:
     """Control: whoever stirs without taking anything away leads to a look and nothing else."""
     await isolated(house)
