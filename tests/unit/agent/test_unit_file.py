@@ -14,7 +14,7 @@ def service() -> dict[str, str]:
     """Return what the unit says of the service."""
     section = UNIT.read_text(encoding="utf-8").partition("[Service]")[2].partition("\n[")[0]
     pairs = (line.split("=", 1) for line in section.splitlines() if "=" in line and not line.startswith("#"))
-    return {name: value for name, value in pairs}
+    return dict(pairs)
 
 
 def test_every_family_of_sockets_that_it_opens_is_allowed() -> None:
