@@ -179,7 +179,7 @@ def test_without_a_remediation_it_boots_open(told: Story) -> None:
 def test_it_is_isolated_before_there_is_a_network(told: Story) -> None:
     """The table is there before the network is begun with, and nothing but the channel to us ever leaves."""
     seen = told.isolated
-    assert "table inet quell_isolation" in seen.early
+    assert "table inet quell_isolation\ntable bridge quell_isolation\n" in seen.early
     assert re.search(r"^eth0 +DOWN", seen.early, re.MULTILINE)
     began = seen.began
     assert 0 < began[ISOLATION] <= began["network-pre.target"] <= began["systemd-networkd.service"] < began[AGENT]
@@ -200,6 +200,7 @@ def test_a_broken_file_boots_into_the_minimum(told: Story) -> None:
     """Nothing but the loopback is open until the agent makes it right; then it is what it was."""
     seen = told.broken
     assert "table inet quell_isolation\n" in seen.early
+    assert "table bridge" not in seen.early
     assert ISOLATION in seen.failed
     assert {each.net for each in seen.witnessed} == {"shut"}
     assert told.agents in seen.sent
