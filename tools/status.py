@@ -35,15 +35,21 @@ SERVING = (
 
 
 def offered() -> dict[str, str]:
-    """Return every kind with why it is not offered, empty if it is, by executors that have all that they can need."""
+    """Return every kind with why it is not offered, empty if it is, by executors that have all that they can need.
+
+    What this machine lacks says nothing about that: an agent that is to offer a kind names what is missing here.
+    """
     nothing: Any = None
     with tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
-        offers = {
-            *offered_on_mail(nothing, nothing),
-            *offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing, nothing)),
-        }
-    return {name: "" if name in offers else lacking_on_devices(name) for name in kinds()}
+        on_mail = offered_on_mail(nothing, nothing)
+        on_devices = offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing, nothing))
+    for name, kind in kinds().items():
+        if kind.plane == "device" and name not in on_devices:
+            lacking_on_devices(name)
+    return {
+        name: "" if kind.plane == "device" or name in on_mail else "not built yet" for name, kind in kinds().items()
+    }
 
 
 def unserved() -> dict[str, list[str]]:
