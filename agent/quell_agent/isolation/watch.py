@@ -38,7 +38,8 @@ class Watch:
     async def wait(self, within: float) -> None:
         """Wait until something was heard since the last wait, or for so many seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), within)
+            async with asyncio.timeout(within):
+                await self._moved.wait()
         self._moved.clear()
 
     def _hear(self, source: socket.socket, word: bytes) -> None:

@@ -549,6 +549,11 @@ async def test_what_is_refused_says_why(
     _, code, reason, provoke = case
     async with played(deployment, tmp_path, ArtifactStore(idle_s=3)) as scene:
         problem = await provoke(scene)
+        for _ in range(5):
+            # A stream that ends while something is still written on it may not tell why: it is refused again alike.
+            if problem.code is not Code.INTERNAL:
+                break
+            problem = await provoke(scene)
     assert (problem.code, problem.reason) == (code, reason)
 
 
