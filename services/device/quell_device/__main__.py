@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -92,15 +92,9 @@ async def composed(settings: DeviceSettings, clock: Clock, point: Point = nowher
         try:
             yield service
         finally:
-            await _ended(running)
-
-
-async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended: in Python 3.11 `wait_for` loses a cancellation that comes with its event."""
-    while left := [task for task in running if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=1)
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
 
 
 def _servers(settings: DeviceSettings, people: People, clock: Clock) -> tuple[Server, Server, Server]:

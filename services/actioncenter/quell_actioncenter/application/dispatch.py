@@ -140,7 +140,8 @@ class Dispatcher:
     async def _greeted(self, received: AsyncIterator[executor_service_pb2.WorkResponse]) -> Executor:
         """Hear the executor's hello, and hold its key against the configuration."""
         try:
-            response = await asyncio.wait_for(anext(received), HELLO_S)
+            async with asyncio.timeout(HELLO_S):
+                response = await anext(received)
         except (StopAsyncIteration, TimeoutError):
             raise LinkLostError("it said no hello") from None
         hello = response.hello

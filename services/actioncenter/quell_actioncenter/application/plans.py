@@ -77,7 +77,8 @@ class Plans:
             raise _away(plane)
         self._open[query.id] = question
         try:
-            return await asyncio.wait_for(question.answer, PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                return await question.answer
         except TimeoutError:
             raise _away(plane) from None
         finally:

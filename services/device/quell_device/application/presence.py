@@ -45,7 +45,8 @@ class Presence:
         """Look at what is marked, until cancelled."""
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), TOUCH_SECONDS)
+                async with asyncio.timeout(TOUCH_SECONDS):
+                    await self._wake.wait()
             except TimeoutError:
                 self.mark([device for device, session in self._sessions.items() if session.heard], report=False)
             self._wake.clear()
