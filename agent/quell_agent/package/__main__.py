@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -75,9 +74,8 @@ def _about(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say(told: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps(told) + "\n")
-        sys.stdout.flush()
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -88,8 +86,8 @@ def main() -> None:
     give_way()
     try:
         collect(json.loads(sys.argv[1]), _say)
-    except KeyboardInterrupt:
-        # Half an archive is nobody's: it is not even closed.
+    except (KeyboardInterrupt, BrokenPipeError):
+        # Nobody listens any more, perhaps since before we could ask to be told. Half an archive is not even closed.
         os._exit(1)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -216,6 +217,24 @@ os.setgid(65534)
 os.setuid(65534)
 worker.main()
 """
+
+
+async def test_a_worker_that_nobody_listens_to_ends(tmp_path: Path) -> None:
+    """Whoever asked may have died before the worker could ask to be told: it ends at its next word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = tmp_path / "package.zip"
+    with out.open("w+b") as file, os.fdopen(writer) as nobody:
+        request = {"descriptor": file.fileno(), "action": "one", "since": 0, "root": str(tmp_path), "seconds": 60}
+        asked = json.dumps(request | {"archive_bytes": 1 << 28})
+        command = [sys.executable, "-I", "-m", "quell_agent.package", asked]
+        worker = await asyncio.create_subprocess_exec(*command, pass_fds=[file.fileno()], stdout=nobody)
+        try:
+            assert await asyncio.wait_for(worker.wait(), 60) == 1
+        finally:
+            with suppress(ProcessLookupError):
+                worker.kill()
+    assert not zipfile.is_zipfile(out)
 
 
 @pytest.mark.root
