@@ -26,34 +26,41 @@ class Departures:
         """Begin with none; `begin` reads them."""
         self._registry = registry
         self._orders: dict[str, str] = {}
+        self._leaving: set[str] = set()
         self._last_words: dict[str, str] = {}
         registry.store.listen(self._noted)
 
     async def begin(self) -> None:
         """Read which orders to leave were handed down before we started."""
         rows = await self._registry.store.select(ERRANDS, "WHERE kind = ? ORDER BY time DESC LIMIT ?", (LEAVING, MOST))
-        self._orders.update((errand.action, errand.device) for errand in rows)
+        for errand in rows:
+            self._note(errand)
 
     def _noted(self, changes: Iterable[Change[ErrandRecord]]) -> None:
         for change in changes:
             if change.table is ERRANDS and change.after is not None and change.after.kind == LEAVING:
-                self._orders[change.after.action] = change.after.device
+                self._note(change.after)
+
+    def _note(self, errand: ErrandRecord) -> None:
+        self._orders[errand.action] = errand.device
+        self._leaving.add(errand.device)
 
     def heard(self, device: str, response: executor_service_pb2.WorkResponse) -> None:
         """Note a device's receipt for having left. What it says of another's order is none."""
-        for sealed in response.receipts.receipts if device in self._orders.values() else ():
+        for sealed in response.receipts.receipts if device in self._leaving else ():
             try:
                 receipt = receipt_pb2.Receipt.FromString(sealed.body)
             except DecodeError:
                 continue
             if self._orders.get(receipt.action) == device and receipt.outcome.effect in LEFT:
-                self._last_words[receipt.id] = device
+                self._last_words[device] = receipt.id
 
     async def stored(self, ids: Iterable[str]) -> None:
         """Let those go whose receipt is stored, and who were told so."""
-        for each in ids:
-            if device := self._last_words.pop(each, ""):
-                try:
-                    await self._registry.offboard(device)
-                except QuellError as error:
-                    _log.error("departure_not_stored", device=device, reason=error.reason)
+        told = set(ids)
+        for device in [device for device, receipt in self._last_words.items() if receipt in told]:
+            del self._last_words[device]
+            try:
+                await self._registry.offboard(device)
+            except QuellError as error:
+                _log.error("departure_not_stored", device=device, reason=error.reason)
