@@ -7,18 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quell.annotations.v1 import annotations_pb2
-
 from boot_image import GATEWAY
+from gateway_elsewhere import LISTENERS, certify
 from house import QUELL, free_ports
 from quell_cli import deployment
 from quell_cli.deployment import Folder, Ports
-from quell_runtime import pki
-from quell_runtime.identity import Identity
 
 ENDED_WITHIN = 300.0
 PEOPLE_DECIDE = ("ACTION_STATE_PENDING_APPROVAL", "ACTION_STATE_HELD")
@@ -54,14 +50,9 @@ def desk(root: Path) -> Iterator[Desk]:
     """Have the Action Center and the device service running; devices are told to dial us from inside QEMU."""
     folder, ports = Folder(root), Ports(free_ports())
     deployment.make(folder, ports)
-    authority = pki.Authority.load(folder.certificate("deployment-ca"), folder.key("deployment-ca"))
+    certify(folder, GATEWAY)
     config = folder.config("device").read_text(encoding="utf-8")
-    for name in ("agents", "enrolment"):
-        folder.certificate(name).unlink()
-        folder.key(name).unlink()
-        who = Identity(annotations_pb2.CALLER_SERVICE, deployment.DEPLOYMENT, name)
-        leaf = authority.issue(who, datetime.now(UTC), hosts=(GATEWAY,), life=deployment.KEY_LIFE)
-        leaf.save(folder.certificate(name), folder.key(name))
+    for name in LISTENERS:
         told = ports.at(name).replace("127.0.0.1", GATEWAY)
         config = config.replace(f'"{ports.at(name)}"', f'"{ports.at(name)}"\naddress = "{told}"')
     folder.config("device").write_text(config, encoding="utf-8")

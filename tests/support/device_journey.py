@@ -17,20 +17,17 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
-from quell.annotations.v1 import annotations_pb2
 
 import network_lab
 from device_machine import LONGEST
+from gateway_elsewhere import LISTENERS, certify
 from quell_agent.execution import fanotify
 from quell_cli import deployment
 from quell_cli.deployment import Folder, Ports
-from quell_runtime import pki
-from quell_runtime.identity import Identity
 
 BIN = Path(sys.executable).parent
 DESK, WORLD, WORLD6 = "10.91.1.2", "10.91.2.2", "fd91:2::2"
@@ -203,14 +200,9 @@ def _deployment(folder: Path) -> Folder:
     """Make a deployment whose gateway and enrolment are reached from elsewhere."""
     home, ports = Folder(folder / ".quell"), Ports()
     deployment.make(home, ports)
-    authority = pki.Authority.load(home.certificate("deployment-ca"), home.key("deployment-ca"))
+    certify(home, DESK)
     config = home.config("device").read_text(encoding="utf-8")
-    for name in ("agents", "enrolment"):
-        home.certificate(name).unlink()
-        home.key(name).unlink()
-        who = Identity(annotations_pb2.CALLER_SERVICE, deployment.DEPLOYMENT, name)
-        leaf = authority.issue(who, datetime.now(UTC), hosts=(DESK,), life=deployment.KEY_LIFE)
-        leaf.save(home.certificate(name), home.key(name))
+    for name in LISTENERS:
         config = config.replace(ports.at(name), ports.at(name).replace("127.0.0.1", DESK))
     home.config("device").write_text(config, encoding="utf-8")
     return home

@@ -1,5 +1,6 @@
 """Asking for an action by hand: a command a kind, its options those of the contract's message."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -34,8 +35,6 @@ class Parts(click.ParamType[Any]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Read it as JSON's objects; the contract's rules are checked where it is asked for."""
-        import json  # noqa: PLC0415 - here alone
-
         text = str(value)
         if text.startswith("{"):
             try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kit_house import House
+from kit_network import Network
 
 
 @pytest.fixture
@@ -16,3 +17,12 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await found.connect()
     yield found
     await found.crash()
+
+
+@pytest.fixture
+async def network(house: House) -> Network:
+    """Return a network that the house's executor works on."""
+    found = Network("an administrator's")
+    house.more = dict(found.offers())
+    await house.again()
+    return found

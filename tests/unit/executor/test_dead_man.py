@@ -15,15 +15,6 @@ ROLLED_BACK = effect_report_pb2.EFFECT_EVENT_ROLLED_BACK
 IN_FORCE = outcome_pb2.EFFECT_STATE_IN_FORCE
 
 
-@pytest.fixture
-async def network(house: House) -> Network:
-    """Return a network that the house's executor works on."""
-    found = Network("an administrator's")
-    house.more = dict(found.offers())
-    await house.again()
-    return found
-
-
 async def acknowledge(house: House, receipt: receipt_pb2.Receipt) -> None:
     """Have the centre say that it has it."""
     house.say(stored=stored([receipt.id]))

@@ -14,15 +14,6 @@ IN_FORCE = outcome_pb2.EFFECT_STATE_IN_FORCE
 GONE = outcome_pb2.EFFECT_STATE_NOT_IN_FORCE
 
 
-@pytest.fixture
-async def network(house: House) -> Network:
-    """Return a network that the house's executor works on."""
-    found = Network("an administrator's")
-    house.more = dict(found.offers())
-    await house.again()
-    return found
-
-
 async def live_on(house: House, copy: bytes = b"") -> None:
     """Lose the journal, and live on; with an older copy of it, if there is one."""
     await house.crash()
