@@ -175,5 +175,10 @@ def outcome(found: outcome_pb2.Outcome) -> str:
 
 
 def outcome_of_investigation(found: investigation_pb2.InvestigationOutcome) -> str:
-    """Return what came of an investigation, in numbers."""
-    return ", ".join(f"{value} {field.name}" for field, value in found.ListFields()) or "nothing"
+    """Return what came of an investigation, in numbers: threats are evidence, several may lead to one action."""
+    evidence, actions = list[str](), list[str]()
+    for field, value in found.ListFields():
+        told = evidence if field.name in ("threats", "unserved") else actions
+        told.append(f"{value} {field.name}")
+    parts = [f"evidence: {', '.join(evidence)}"] if evidence else []
+    return "; ".join([*parts, *([f"actions: {', '.join(actions)}"] if actions else [])]) or "nothing"

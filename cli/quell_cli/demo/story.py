@@ -39,6 +39,7 @@ class Story:
         self._investigation = ""
         self._address = Profile.read(folder.config("client")).services["actioncenter"]
         self._device = device_pb2.Device()
+        self._told = ""
 
     async def tell(self) -> None:
         """Tell all of it."""
@@ -148,7 +149,7 @@ class Story:
                 continue
             undo = await self._center.undo("ann", action.name, "demo: take it back")
             if undo.state == PENDING:
-                self._narrator.fact(f"{show.what(undo)} needs a second person: {'; '.join(undo.approval_need.reasons)}")
+                self._narrator.fact(f"{show.what(undo)} waits: {'; '.join(undo.approval_need.reasons)}")
                 await self._center.approve("bob", undo.name, "demo: take it back")
             await self._center.live(undo.name, self._change)
         for path, before in self._files.items():
@@ -196,7 +197,11 @@ class Story:
 
     def _change(self, action: action_pb2.Action) -> None:
         done = f": {show.outcome(action.outcome)}" if action.HasField("outcome") else ""
-        self._narrator.fact(f"{show.short(action.name)} {show.what(action)}: {show.state(action)}{done}")
+        told = f"{show.short(action.name)} {show.what(action)}: {show.state(action)}{done}"
+        # A watch tells of progress, too; what looks the same is no news.
+        if told != self._told:
+            self._narrator.fact(told)
+        self._told = told
 
     def _process(self) -> str:
         return f"still runs as {self._sandbox.running_pid()}" if self._sandbox.running_pid() else "stopped"
