@@ -20,6 +20,7 @@ from simulation.run import MEMORY
 
 OPEN = "open"
 CARRIED_OUT = receipt_pb2.DISPOSITION_CARRIED_OUT
+SUPERSEDED = receipt_pb2.DISPOSITION_SUPERSEDED
 SO = (
     outcome_pb2.EFFECT_STATE_IN_FORCE,
     outcome_pb2.EFFECT_STATE_ALREADY_IN_FORCE,
@@ -86,6 +87,10 @@ class Burst:
             receipt = self.house.center.of(warrant.action)[-1]
             if receipt.disposition in CALLED_OFF and warrant.action in self.canceled:
                 continue
+            if receipt.disposition == SUPERSEDED:
+                # What a newer one had begun is fenced, though that one was then stopped: neither is so any more.
+                assert receipt.superseded_by in self.canceled, receipt
+                return None
             assert receipt.disposition == CARRIED_OUT, receipt
             assert receipt.outcome.effect in SO, receipt
             return WANTED[what]
