@@ -7,11 +7,12 @@ nothing of ours is in force, nor a table that holds half of it. An empty table, 
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from quell_agent.isolation import ruleset
-from quell_agent.isolation.nftables import Nftables, Table
+from quell_agent.isolation.nftables import Nftables, NftablesError, Table
 from quell_agent.isolation.openings import Opening
 from quell_runtime.seams import Point, nowhere
 
@@ -22,6 +23,7 @@ PROBES: Mapping[str, Sequence[str]] = {
     "bridge": ruleset.bridge("probed"),
 }
 TRIES = 5
+T = TypeVar("T")
 OWNERSHIP = re.compile(r"\tflags\b")
 OURS = re.compile(rf"\b{ruleset.NAME}(?:_[0-9a-f]{{8}})?\b")
 
@@ -61,39 +63,50 @@ def close(nft: Nftables, openings: Sequence[Opening], can: Sequence[str], *, own
         NftablesError: Nothing was changed.
 
     """
-    for tries in range(TRIES, 0, -1):
+
+    def closed(older: Sequence[Table]) -> Made:
         name = f"{ruleset.NAME}_{secrets.token_hex(4)}"
-        here, tables = devices(), [Table(family, name) for family in can]
-        owned = own and nft.take(tables)
+        here, new = devices(), [Table(family, name) for family in can]
+        owned = own and nft.take(new)
         point("isolation.tables")
-        gone = [f"delete table {old.family} {old.name}" for old in found(nft) if old.name != name]
-        fresh = [] if owned else [f"add table {table.family} {table.name}" for table in tables]
-        try:
-            nft.run("\n".join([*fresh, script(name, openings, here, can), *gone]))
-        except Exception:
-            # A device may have gone, or come under another name, in between.
-            if tries == 1 or here == devices():
-                raise
-            continue
+        fresh = [] if owned else [f"add table {table.family} {table.name}" for table in new]
+        nft.run("\n".join([*fresh, script(name, openings, here, can), *_deleting(older)]))
         return Made(script(ruleset.NAME, openings, here, can), read(nft))
-    raise AssertionError("unreachable")
+
+    return _of_ours(nft, closed)
 
 
 def open_(nft: Nftables) -> None:
     """Take away all that is ours."""
-    if tables := found(nft):
-        nft.run("\n".join(f"delete table {table.family} {table.name}" for table in tables))
+    _of_ours(nft, lambda ours: nft.run("\n".join(_deleting(ours))) if ours else "")
 
 
 def found(nft: Nftables) -> list[Table]:
     """Return the tables that have a name of ours."""
     listed = (line.split() for line in nft.run("list tables").splitlines() if line)
-    return [Table(family, name) for _, family, name, *_ in listed if OURS.fullmatch(name)]
+    return sorted(Table(family, name) for _, family, name, *_ in listed if OURS.fullmatch(name))
 
 
 def read(nft: Nftables) -> str:
     """Return what the kernel tells of our tables, whatever their name is and whoever owns them."""
-    return "".join(_plain(nft.run(f"list table {table.family} {table.name}")) for table in sorted(found(nft)))
+    listings = _of_ours(nft, lambda ours: [nft.run(f"list table {table.family} {table.name}") for table in ours])
+    return "".join(map(_plain, listings))
+
+
+def _of_ours(nft: Nftables, act: Callable[[Sequence[Table]], T]) -> T:
+    """Do something with our tables: again if others took one, or a device came, went or got another name meanwhile."""
+    for _ in range(TRIES):
+        seen = found(nft), devices()
+        try:
+            return act(seen[0])
+        except NftablesError:
+            if seen == (found(nft), devices()):
+                raise
+    return act(found(nft))
+
+
+def _deleting(ours: Sequence[Table]) -> list[str]:
+    return [f"delete table {table.family} {table.name}" for table in ours]
 
 
 def rules_of(listing: str) -> frozenset[tuple[str, ...]]:
