@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 from quell.agent.v1 import line_pb2
-from quell.warrant.v1 import key_set_pb2
 
 from quell_agent import supervisor
 from quell_agent.departure import Departure, depart
@@ -27,6 +26,7 @@ from quell_executor.lifting import Lifting
 from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
 from quell_runtime import addresses, program
+from quell_runtime.data_keys import recovery_key
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import Point, SystemClock, SystemRng, nowhere
 from quell_runtime.store import Store
@@ -96,7 +96,7 @@ async def _first(talking: asyncio.Task[None], welcome: asyncio.Future[line_pb2.E
 
 def _executor(settings: AgentSettings, seams: Seams, identity: Identity, line: Line, journal: Store) -> Executor:
     home, executors = identity.home(), list[Executor]()
-    keys = VaultKeys(identity.secret, lambda: _recovery_key(executors[0].key_set))
+    keys = VaultKeys(identity.secret, lambda: recovery_key(executors[0].key_set))
     _, talker = user.prepared(settings.data)
     lifting = Lifting(journal, LIFTED, LIFT_WITHIN)
     means = Means(keys, seams.point, line.uploads, lambda: _control(identity, talker), lifting)
@@ -118,13 +118,6 @@ def _control(identity: Identity, talker: int) -> ControlChannel:
     gateway = addresses.parse(identity.home().address)
     ends = (Endpoint(ip_address(host), gateway.port) for host in identity.hosts())
     return ControlChannel(tuple(ends), talker)
-
-
-def _recovery_key(known: key_set_pb2.KeySet | None) -> bytes | None:
-    """Return the deployment's recovery key, for which data keys are wrapped besides."""
-    keys = known.keys if known else ()
-    good = [key.public_key for key in keys if key.use == key_set_pb2.KEY_USE_RECOVERY and not key.revoked]
-    return good[-1] if good else None
 
 
 class _Ready:

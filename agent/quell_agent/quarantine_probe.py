@@ -5,8 +5,8 @@ from quell.remediation.v1 import failure_pb2, item_pb2
 from quell_agent.before import Before
 from quell_agent.steps import Sight, look, obstacle
 from quell_agent.vault import Room, Vaults, back, raw
-from quell_agent.vault_file import VaultDamagedError
 from quell_executor.effect import Finding
+from quell_runtime.locked import VaultDamagedError
 
 MESSAGES = {
     "PROTECTED": "the machine or the agent needs this file: it is never taken",

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from quell_agent import files
-from quell_agent.vault_file import VaultDamagedError, VaultFile, recovered
+from quell_agent.vault_file import VaultFile
+from quell_runtime.data_keys import recovered
+from quell_runtime.locked import VaultDamagedError
 
 SOME_DID_NOT_OPEN, WRONG = 1, 2
 

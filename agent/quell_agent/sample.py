@@ -15,8 +15,8 @@ from quell_agent.before import Inode, inode_of
 from quell_agent.files import CHUNK, Content
 from quell_agent.processes import Processes, Running, Wanted, start_of
 from quell_agent.vault import Vaults
-from quell_agent.vault_file import VaultDamagedError
 from quell_executor.effect import RefusedError
+from quell_runtime.locked import VaultDamagedError
 
 GONE = (FileNotFoundError, NotADirectoryError)
 

@@ -17,8 +17,8 @@ from quell_agent import files
 from quell_agent.before import Inode
 from quell_agent.files import Content
 from quell_agent.sample import Sample
-from quell_agent.vault_file import VaultDamagedError
 from quell_executor.effect import RefusedError
+from quell_runtime.locked import VaultDamagedError
 
 PASSWORD = b"infected"
 LEVEL = 1

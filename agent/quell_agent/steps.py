@@ -13,7 +13,8 @@ import structlog
 from quell_agent import files
 from quell_agent.before import Before, inode_of
 from quell_agent.vault import NoVaultError, Room, back, raw
-from quell_agent.vault_file import VaultDamagedError, VaultFile
+from quell_agent.vault_file import VaultFile
+from quell_runtime.locked import VaultDamagedError
 from quell_runtime.seams import Point
 
 log = structlog.get_logger()

@@ -24,7 +24,8 @@ from typing import BinaryIO
 
 from quell_agent import files
 from quell_agent.before import Before
-from quell_agent.vault_file import Manifest, VaultDamagedError, VaultFile, VaultKeys, write
+from quell_agent.vault_file import Manifest, VaultFile, VaultKeys, write
+from quell_runtime.locked import VaultDamagedError
 
 PRIVATE = 0o700
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from quell_agent.before import Before, Folder, Inode
 from quell_agent.files import CHUNK, Content
-from quell_agent.vault_file import Manifest, VaultDamagedError, VaultFile, VaultKeys, recovered, write
+from quell_agent.vault_file import Manifest, VaultFile, VaultKeys, write
+from quell_runtime.data_keys import recovered
+from quell_runtime.locked import VaultDamagedError
 
 RECOVERY = X25519PrivateKey.from_private_bytes(b"r" * 32)
 KEYS = VaultKeys(b"i" * 32, RECOVERY.public_key().public_bytes_raw)
