@@ -1,32 +1,62 @@
-"""The port to mailboxes. A backend (Maildir here) holds messages in sight of their users, and what was taken from them.
+"""The port to mailboxes. A backend holds messages in sight of their users, and what was taken from them.
 
 A message is told by its mailbox and the SHA-256 of its bytes; it may be there in several copies, and all are meant.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import JsonValue
 
 from quell_email.domain.selection import Criterion
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and how one copy is or was: what putting it back restores exactly. `folder` as its user knows it."""
+    """Where and how one copy is or was: what putting it back restores exactly.
+
+    `folder` is as its user knows it, `flags` are those of IMAP with their backslash, `date_us` is the internal date in
+    microseconds since 1970. `record` is whatever its backend needs besides; nobody else reads it.
+    """
 
     folder: str
-    directory: str
-    name: str
-    mtime_ns: int
-    mode: int
-    uid: int
-    gid: int
-    keywords: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    date_us: int = 0
+    record: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, plain: Mapping[str, Any]) -> "Place":
+        """Read what `plain` returned, by way of JSON."""
+        flags, keywords = tuple(plain["flags"]), tuple(plain["keywords"])
+        return cls(plain["folder"], flags, keywords, plain["date_us"], plain["record"])
 
     def plain(self) -> dict[str, object]:
         """Return it for JSON; `dataclasses.asdict` copies deeply, and takes longer than the move itself."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def lacking(wanted: Sequence[Place], there: Sequence[Place]) -> list[Place]:
+    """Return the places that lack a copy, given where copies of the same bytes are: one counts for one, in its folder.
+
+    A copy that its user has flagged meanwhile is still the one that was put there.
+    """
+    alike = Counter(_look(place) for place in there)
+    left = [place for place in wanted if not _taken(alike, _look(place))]
+    others = Counter(folder for (folder, *_), number in alike.items() for _ in range(number))
+    return [place for place in left if not _taken(others, place.folder)]
+
+
+def _look(place: Place) -> tuple[str, frozenset[str], int]:
+    return place.folder, frozenset(place.flags + place.keywords), place.date_us
+
+
+def _taken(counts: Counter[Any], key: object) -> bool:
+    counts[key] -= 1
+    return counts[key] >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +121,33 @@ class Mailboxes(Protocol):
 
     async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
         """Put back, each exactly as it was, those that nothing hinders; leave the others. Durable when it returns."""
+
+    async def read(self, mailbox: str, sha256: str) -> bytes | None:
+        """Return the bytes of one copy in sight; None if there is none.
+
+        Raises:
+            RefusedError: It is larger than what is worked on.
+
+        """
+
+    async def hindrance(self, mailbox: str, places: Sequence[Place]) -> str:
+        """Return what hinders adding copies at these places, in upper snake case; empty if nothing does."""
+
+    async def add(self, mailbox: str, content: bytes, places: Sequence[Place]) -> None:
+        """See to it that each place has a copy of these bytes in sight, with its flags, keywords and internal date.
+
+        Copies that are there already count, so doing it again adds none. Durable when it returns.
+
+        Raises:
+            HinderedError: One of them can't be made as it should be; none is added.
+
+        """
+
+    async def remove(self, mailbox: str, digests: Collection[str], *, sent: bool) -> None:
+        """Remove every copy of these in sight for good: the caller has them safe elsewhere. Durable when it returns.
+
+        What can't be removed stays as it is. Doing it again does what is left.
+        """
 
     async def purge(self, mailbox: str, before: datetime) -> int:
         """Do away for good with some of what was taken before a time; return how many copies, 0 when none is left.

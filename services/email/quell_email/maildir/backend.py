@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from quell_email.domain.mailboxes import Found, Held, Sight
+from quell_email.domain.errors import HinderedError
+from quell_email.domain.mailboxes import Found, Held, Place, Sight
 from quell_email.domain.selection import Criterion
-from quell_email.maildir import moving, purging, search
+from quell_email.maildir import adding, moving, purging, search
 from quell_email.maildir.index import Index
 from quell_runtime.seams import Point, micros, nowhere
 
@@ -72,6 +73,30 @@ class Maildirs:
     async def put_back(self, mailbox: str, digests: Collection[str]) -> None:
         """Put back what nothing hinders."""
         await self._trip(mailbox, lambda root: moving.put_back(root, frozenset(digests), self._point))
+
+    async def read(self, mailbox: str, sha256: str) -> bytes | None:
+        """Return the bytes of one copy in sight."""
+        return await self._trip(mailbox, lambda root: adding.read(root, self._index, sha256))
+
+    async def hindrance(self, mailbox: str, places: Sequence[Place]) -> str:
+        """Return what hinders adding at these places."""
+        found = await self._trip(mailbox, lambda root: adding.hindrance(root, places))
+        return "FOLDER_GONE" if found is None else found
+
+    async def add(self, mailbox: str, content: bytes, places: Sequence[Place]) -> None:
+        """Add what is lacking of these copies."""
+
+        def work(root: Path) -> bool:
+            adding.add(root, self._index, content, places, self._point)
+            return True
+
+        if not await self._trip(mailbox, work):
+            raise HinderedError("FOLDER_GONE")
+
+    async def remove(self, mailbox: str, digests: Collection[str], *, sent: bool) -> None:
+        """Remove every copy in sight."""
+        asked = frozenset(digests)
+        await self._trip(mailbox, lambda root: adding.remove(root, self._index, asked, self._point, sent=sent))
 
     async def purge(self, mailbox: str, before: datetime) -> int:
         """Purge some of what was taken before a time."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from quell_email.domain.mailboxes import Place
 from quell_email.domain.selection import SENT
 from quell_email.maildir import names
+from quell_email.maildir.entries import place_of
 from quell_email.maildir.files import directory, listed, read_text
 from quell_email.maildir.index import File
 
@@ -37,10 +38,7 @@ class Shelf:
 
     def place(self, file: File) -> Place:
         """Return where and how a message is."""
-        status = file.status
-        keywords = names.keywords_of(file.name, self.letters)
-        facts = (status.st_mtime_ns, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-        return Place(self.folder, self.path, file.name, *facts, keywords)
+        return place_of(self.folder, self.path, file.name, file.status, self.letters)
 
 
 def shelves(root: Path, *, sent: bool) -> Iterator[Shelf]:

@@ -8,13 +8,13 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from quell_email.domain.mailboxes import Place
+from quell_email.maildir.entries import Entry, facts_of
 from quell_email.maildir.files import directory, listed, read_text, regular, write_durably
 from quell_email.maildir.index import File
 
@@ -32,11 +32,9 @@ class Kept:
 
     def as_taken(self) -> bool:
         """Tell whether it is, in bytes, time, mode and owner, what was taken."""
-        status, place = self.file.status, self.place
         with regular(self.file.name, self.file.parent) as found, open(found, "rb", closefd=False) as content:
             same = hashlib.file_digest(content, "sha256").hexdigest() == self.sha256
-        now = (status.st_mtime_ns, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-        return same and place is not None and now == (place.mtime_ns, place.mode, place.uid, place.gid)
+        return same and self.place is not None and facts_of(self.file.status) == Entry.of(self.place).facts
 
 
 class Hold:
@@ -77,7 +75,11 @@ class Hold:
     def record(self, action: str) -> dict[str, Place]:
         """Return what an action's record says: the place of each name in here."""
         text = read_text(f"{action}{RECORD}", self.handle)
-        return {name: Place(**place) for name, place in json.loads(text or "{}").items()}
+        try:
+            return {name: Place.load(place) for name, place in json.loads(text or "{}").items()}
+        except (KeyError, ValueError):
+            # Written by nobody of ours: what it is about can't be put back, and is purged in its time.
+            return {}
 
     def enter(self, action: str, taken: Sequence[tuple[str, Place]]) -> list[str]:
         """Record messages that are about to be taken, by digest, and return their names in here."""

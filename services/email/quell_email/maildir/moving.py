@@ -8,9 +8,11 @@ from pathlib import Path
 
 import structlog
 
+from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Place
 from quell_email.maildir import names
 from quell_email.maildir.box import KEYWORDS, shelves
+from quell_email.maildir.entries import Entry
 from quell_email.maildir.files import directory, move, read_text
 from quell_email.maildir.hold import Hold, Kept, hold_of, make_hold
 from quell_email.maildir.index import File, Index
@@ -22,10 +24,6 @@ PASSES = 3
 """How often taking looks again for what moved under its hands: its user reads, flags and files mail meanwhile."""
 
 
-class _HinderedError(Exception):
-    """A message can't be put back exactly. The argument is the reason."""
-
-
 def take(root: Path, index: Index, digests: frozenset[str], action: str, point: Point, *, sent: bool) -> None:
     """Take every copy of these out of sight."""
     make_hold(root)
@@ -34,7 +32,7 @@ def take(root: Path, index: Index, digests: frozenset[str], action: str, point: 
             raise RefusedError("HOLD_NOT_OURS", "the folder for taken messages was made by somebody else")
         for _ in range(PASSES):
             with ExitStack() as opened, hold.alone():
-                visible = _visible(root, index, digests, opened, sent=sent)
+                visible = in_sight(root, index, digests, opened, sent=sent)
                 if not visible or (_take_all(hold, visible, action, point) and len(visible) >= len(digests)):
                     return
 
@@ -59,8 +57,8 @@ def _put_back(hold: Hold, top: int, digests: frozenset[str], point: Point) -> No
     judged = _judged(top, hold.kept(digests))
     ways = [way for verdict in judged.values() if not isinstance(verdict, str) for way in verdict]
     by_directory: dict[str, list[tuple[Kept, str]]] = defaultdict(list)
-    for kept, place, name in ways:
-        by_directory[place.directory].append((kept, name))
+    for kept, directory_of, name in ways:
+        by_directory[directory_of].append((kept, name))
     for path, returning in by_directory.items():
         _return(hold, top, path, returning, point)
     if ways:
@@ -71,7 +69,7 @@ def _put_back(hold: Hold, top: int, digests: frozenset[str], point: Point) -> No
 Copy = tuple[str, Place, File]
 
 
-def _visible(root: Path, index: Index, digests: frozenset[str], opened: ExitStack, *, sent: bool) -> list[Copy]:
+def in_sight(root: Path, index: Index, digests: frozenset[str], opened: ExitStack, *, sent: bool) -> list[Copy]:
     """Return the copies in sight, their directories kept open until `opened` ends."""
     found: list[Copy] = []
     for shelf in shelves(root, sent=sent):
@@ -106,7 +104,8 @@ def _take_all(hold: Hold, visible: list[Copy], action: str, point: Point) -> boo
     return taken == len(visible)
 
 
-Way = tuple[Kept, Place, str]
+Way = tuple[Kept, str, str]
+"""A copy, and the directory and the name under which it comes back."""
 
 
 def _judged(top: int, kept: Iterator[Kept]) -> dict[str, list[Way] | str]:
@@ -118,26 +117,26 @@ def _judged(top: int, kept: Iterator[Kept]) -> dict[str, list[Way] | str]:
             continue
         try:
             known.append(_way(top, copy))
-        except _HinderedError as hindrance:
-            found[copy.sha256] = str(hindrance)
+        except HinderedError as hindrance:
+            found[copy.sha256] = hindrance.reason
     return found
 
 
 def _way(top: int, kept: Kept) -> Way:
-    place = kept.place
-    if place is None:
-        raise _HinderedError("RECORD_LOST")
+    if kept.place is None:
+        raise HinderedError("RECORD_LOST")
+    entry = Entry.of(kept.place)
     if not kept.as_taken():
-        raise _HinderedError("MESSAGE_CHANGED")
+        raise HinderedError("MESSAGE_CHANGED")
     try:
-        with _shelf(top, place.directory) as (handle, shelf):
-            name = _name_now(handle, place)
+        with _shelf(top, entry.directory) as (handle, shelf):
+            name = _name_now(handle, entry)
             with suppress(FileNotFoundError):
                 os.stat(name, dir_fd=shelf, follow_symlinks=False)
-                raise _HinderedError("NAME_TAKEN")
+                raise HinderedError("NAME_TAKEN")
     except (FileNotFoundError, NotADirectoryError):
-        raise _HinderedError("FOLDER_GONE") from None
-    return kept, place, name
+        raise HinderedError("FOLDER_GONE") from None
+    return kept, entry.directory, name
 
 
 @contextmanager
@@ -148,13 +147,13 @@ def _shelf(top: int, path: str) -> Iterator[tuple[int, int]]:
         yield handle, shelf
 
 
-def _name_now(folder: int, place: Place) -> str:
+def _name_now(folder: int, entry: Entry) -> str:
     """Return the file name with its keywords as the folder spells them now."""
-    if not place.keywords:
-        return place.name
-    name = names.renamed(place.name, place.keywords, names.read_keywords(read_text(KEYWORDS, folder) or ""))
+    if not entry.letters:
+        return entry.name
+    name = names.renamed(entry.name, entry.letters, names.read_keywords(read_text(KEYWORDS, folder) or ""))
     if name is None:
-        raise _HinderedError("KEYWORD_GONE")
+        raise HinderedError("KEYWORD_GONE")
     return name
 
 

@@ -4,9 +4,11 @@ Sources: https://cr.yp.to/proto/maildir.html, Maildir++, and Dovecot's Maildir f
 through as surrogates; folder names stay as they are on disk (Dovecot writes them in modified UTF-7).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 INFO = ":2,"
+FLAGS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
+"""IMAP's flag for each letter; a letter that is not here (`P`, passed) stays, and is nobody's flag."""
 
 
 def folder_of(directory: str) -> str:
@@ -32,6 +34,20 @@ def keyword_letters(name: str) -> str:
 def keywords_of(name: str, letters: Mapping[str, str]) -> dict[str, str]:
     """Return letter -> keyword for those that a file name carries and its folder explains."""
     return {letter: letters[letter] for letter in keyword_letters(name) if letter in letters}
+
+
+def flags_of(name: str) -> tuple[str, ...]:
+    """Return the flags, as IMAP spells them, that a file name carries."""
+    return tuple(FLAGS[sign] for sign in name.partition(INFO)[2] if sign in FLAGS)
+
+
+def info_of(flags: Collection[str], keywords: Collection[str], letters: Mapping[str, str], old: str) -> str | None:
+    """Return the letters for a file name, with those of an old one that are no flags; None if a keyword lacks one."""
+    known = {keyword: letter for letter, keyword in letters.items()}
+    if not set(keywords) <= known.keys():
+        return None
+    others = {sign for sign in old.partition(INFO)[2] if sign.isupper() and sign not in FLAGS}
+    return "".join(sorted(others | {sign for sign in FLAGS if FLAGS[sign] in flags} | {known[one] for one in keywords}))
 
 
 def renamed(name: str, keywords: Mapping[str, str], letters: Mapping[str, str]) -> str | None:

@@ -46,7 +46,7 @@ def find(root: Path, index: Index, wanted: Sequence[Criterion], *, sent: bool) -
                 one = found.get(sha256) or Found(sha256, *_described(index, copy), (), undecided=True)
                 undecided = one.undecided and answer is None
                 found[sha256] = replace(one, places=(*one.places, copy.place), undecided=undecided)
-    return sorted(found.values(), key=lambda message: message.places[0].mtime_ns)
+    return sorted(found.values(), key=lambda message: message.places[0].date_us)
 
 
 def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Sight:
