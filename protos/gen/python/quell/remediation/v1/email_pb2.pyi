@@ -245,7 +245,11 @@ Global___UnblockUrl: _TypeAlias = UnblockUrl  # noqa: Y015
 
 @_typing.final
 class TurnOffExternalForwarding(_message.Message):
-    """Stop a mailbox from sending its mail on to addresses outside the organisation. Its other rules go on working."""
+    """Stop a mailbox from sending its mail on to addresses outside the organisation: in every Sieve script of its user,
+    active or not, and in `.forward`. Whatever else they do they go on doing, and mail that only went outside is kept in
+    the mailbox. One that can't be changed exactly is turned off as a whole, and its item says which rules that takes.
+    What its user writes afterwards is not ours to stop: it is reported as drifted.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -267,7 +271,9 @@ Global___TurnOffExternalForwarding: _TypeAlias = TurnOffExternalForwarding  # no
 
 @_typing.final
 class RestoreExternalForwarding(_message.Message):
-    """Give a mailbox its forwarding back, as it was."""
+    """Give a mailbox its forwarding back: its scripts and files have the bytes that they had. What its user has changed since
+    is a conflict, and stays.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quell/remediation/v1/forwarding.proto\x12\x14quell.remediation.v1\"~\n\nForwarding\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12<\n\tmechanism\x18\x02 \x01(\x0e\x32).quell.remediation.v1.ForwardingMechanism\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08\x65xternal\x18\x04 \x01(\x08*\xbb\x01\n\x13\x46orwardingMechanism\x12$\n FORWARDING_MECHANISM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46ORWARDING_MECHANISM_RULE\x10\x01\x12 \n\x1c\x46ORWARDING_MECHANISM_SETTING\x10\x02\x12\x1d\n\x19\x46ORWARDING_MECHANISM_FILE\x10\x03\x12\x1e\n\x1a\x46ORWARDING_MECHANISM_ALIAS\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quell/remediation/v1/forwarding.proto\x12\x14quell.remediation.v1\"\x8d\x01\n\nForwarding\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12<\n\tmechanism\x18\x02 \x01(\x0e\x32).quell.remediation.v1.ForwardingMechanism\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08\x65xternal\x18\x04 \x01(\x08\x12\r\n\x05place\x18\x05 \x01(\t*\xbb\x01\n\x13\x46orwardingMechanism\x12$\n FORWARDING_MECHANISM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46ORWARDING_MECHANISM_RULE\x10\x01\x12 \n\x1c\x46ORWARDING_MECHANISM_SETTING\x10\x02\x12\x1d\n\x19\x46ORWARDING_MECHANISM_FILE\x10\x03\x12\x1e\n\x1a\x46ORWARDING_MECHANISM_ALIAS\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quell.remediation.v1.forwarding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORWARDINGMECHANISM']._serialized_start=192
-  _globals['_FORWARDINGMECHANISM']._serialized_end=379
-  _globals['_FORWARDING']._serialized_start=63
-  _globals['_FORWARDING']._serialized_end=189
+  _globals['_FORWARDINGMECHANISM']._serialized_start=208
+  _globals['_FORWARDINGMECHANISM']._serialized_end=395
+  _globals['_FORWARDING']._serialized_start=64
+  _globals['_FORWARDING']._serialized_end=205
 # @@protoc_insertion_point(module_scope)

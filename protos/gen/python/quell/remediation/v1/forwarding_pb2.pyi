@@ -26,7 +26,7 @@ class _ForwardingMechanismEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_F
     FORWARDING_MECHANISM_UNSPECIFIED: _ForwardingMechanism.ValueType  # 0
     """Not set."""
     FORWARDING_MECHANISM_RULE: _ForwardingMechanism.ValueType  # 1
-    """A rule of the user's own (Sieve `redirect`)."""
+    """Rules of the user's own: a Sieve script (`redirect`, `notify` by mail)."""
     FORWARDING_MECHANISM_SETTING: _ForwardingMechanism.ValueType  # 2
     """A setting of the mailbox."""
     FORWARDING_MECHANISM_FILE: _ForwardingMechanism.ValueType  # 3
@@ -40,7 +40,7 @@ class ForwardingMechanism(_ForwardingMechanism, metaclass=_ForwardingMechanismEn
 FORWARDING_MECHANISM_UNSPECIFIED: ForwardingMechanism.ValueType  # 0
 """Not set."""
 FORWARDING_MECHANISM_RULE: ForwardingMechanism.ValueType  # 1
-"""A rule of the user's own (Sieve `redirect`)."""
+"""Rules of the user's own: a Sieve script (`redirect`, `notify` by mail)."""
 FORWARDING_MECHANISM_SETTING: ForwardingMechanism.ValueType  # 2
 """A setting of the mailbox."""
 FORWARDING_MECHANISM_FILE: ForwardingMechanism.ValueType  # 3
@@ -59,14 +59,17 @@ class Forwarding(_message.Message):
     MECHANISM_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     EXTERNAL_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     mailbox: _builtins.str
     """Required. The mailbox: `mailboxes/{address}`."""
     mechanism: Global___ForwardingMechanism.ValueType
     """Required. How it is set up."""
     address: _builtins.str
-    """Required. Where the mail goes."""
+    """Optional. Where the mail goes. Empty: it can't be told, as with an address that is made when mail comes, or a program."""
     external: _builtins.bool
-    """Optional. Whether that is outside the organisation."""
+    """Optional. Whether that is outside the organisation; what can't be told counts as outside."""
+    place: _builtins.str
+    """Required. What says so: the name of the script, or the file under the user's home."""
     def __init__(
         self,
         *,
@@ -74,10 +77,11 @@ class Forwarding(_message.Message):
         mechanism: Global___ForwardingMechanism.ValueType = ...,
         address: _builtins.str = ...,
         external: _builtins.bool = ...,
+        place: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "external", b"external", "mailbox", b"mailbox", "mechanism", b"mechanism"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "external", b"external", "mailbox", b"mailbox", "mechanism", b"mechanism", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from quell.remediation.v1 import failure_pb2 as quell_dot_remediation_dot_v1_dot
 from quell.remediation.v1 import forwarding_pb2 as quell_dot_remediation_dot_v1_dot_forwarding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquell/remediation/v1/item.proto\x12\x14quell.remediation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/remediation/v1/failure.proto\x1a%quell/remediation/v1/forwarding.proto\"P\n\x0cItemOutcomes\x12@\n\x08outcomes\x18\x01 \x03(\x0b\x32!.quell.remediation.v1.ItemOutcomeB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\xab\x01\n\x0bItemOutcome\x12\x30\n\x04item\x18\x01 \x01(\x0b\x32\x1a.quell.remediation.v1.ItemB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x05state\x18\x02 \x01(\x0e\x32\x1f.quell.remediation.v1.ItemStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1d.quell.remediation.v1.Failure\"\xb4\x03\n\x04Item\x12.\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItemH\x00\x12\x34\n\x07process\x18\x02 \x01(\x0b\x32!.quell.remediation.v1.ProcessItemH\x00\x12\x30\n\x05start\x18\x03 \x01(\x0b\x32\x1f.quell.remediation.v1.StartItemH\x00\x12\x34\n\x07\x66inding\x18\x04 \x01(\x0b\x32!.quell.remediation.v1.FindingItemH\x00\x12\x34\n\x07message\x18\x05 \x01(\x0b\x32!.quell.remediation.v1.MessageItemH\x00\x12\x36\n\nforwarding\x18\x06 \x01(\x0b\x32 .quell.remediation.v1.ForwardingH\x00\x12,\n\x03url\x18\x07 \x01(\x0b\x32\x1d.quell.remediation.v1.UrlItemH\x00\x12\x32\n\x06\x64\x65vice\x18\x08 \x01(\x0b\x32 .quell.remediation.v1.DeviceItemH\x00\x42\x0e\n\x05thing\x12\x05\xbaH\x02\x08\x01\"<\n\x08\x46ileItem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"X\n\x0bProcessItem\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04path\x18\x03 \x01(\t\"V\n\tStartItem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12,\n\x04\x66ile\x18\x03 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItem\"}\n\x0b\x46indingItem\x12,\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItem\x12\x11\n\tsignature\x18\x02 \x01(\t\x12\x0e\n\x06member\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"c\n\x0bMessageItem\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\"\x1a\n\x07UrlItem\x12\x0f\n\x07pattern\x18\x01 \x01(\t\"\x1c\n\nDeviceItem\x12\x0e\n\x06\x61spect\x18\x01 \x01(\t*\xfd\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PLANNED\x10\x01\x12\x13\n\x0fITEM_STATE_DONE\x10\x02\x12\x17\n\x13ITEM_STATE_UNNEEDED\x10\x03\x12\x16\n\x12ITEM_STATE_MISSING\x10\x04\x12\x16\n\x12ITEM_STATE_REFUSED\x10\x05\x12\x15\n\x11ITEM_STATE_FAILED\x10\x06\x12\x19\n\x15ITEM_STATE_SUPERSEDED\x10\x07\x12\x13\n\x0fITEM_STATE_KEPT\x10\x08\x12\x17\n\x13ITEM_STATE_CONFLICT\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquell/remediation/v1/item.proto\x12\x14quell.remediation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"quell/remediation/v1/failure.proto\x1a%quell/remediation/v1/forwarding.proto\"P\n\x0cItemOutcomes\x12@\n\x08outcomes\x18\x01 \x03(\x0b\x32!.quell.remediation.v1.ItemOutcomeB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\xab\x01\n\x0bItemOutcome\x12\x30\n\x04item\x18\x01 \x01(\x0b\x32\x1a.quell.remediation.v1.ItemB\x06\xbaH\x03\xc8\x01\x01\x12:\n\x05state\x18\x02 \x01(\x0e\x32\x1f.quell.remediation.v1.ItemStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1d.quell.remediation.v1.Failure\"\xb8\x03\n\x04Item\x12.\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItemH\x00\x12\x34\n\x07process\x18\x02 \x01(\x0b\x32!.quell.remediation.v1.ProcessItemH\x00\x12\x30\n\x05start\x18\x03 \x01(\x0b\x32\x1f.quell.remediation.v1.StartItemH\x00\x12\x34\n\x07\x66inding\x18\x04 \x01(\x0b\x32!.quell.remediation.v1.FindingItemH\x00\x12\x34\n\x07message\x18\x05 \x01(\x0b\x32!.quell.remediation.v1.MessageItemH\x00\x12:\n\nforwarding\x18\x06 \x01(\x0b\x32$.quell.remediation.v1.ForwardingItemH\x00\x12,\n\x03url\x18\x07 \x01(\x0b\x32\x1d.quell.remediation.v1.UrlItemH\x00\x12\x32\n\x06\x64\x65vice\x18\x08 \x01(\x0b\x32 .quell.remediation.v1.DeviceItemH\x00\x42\x0e\n\x05thing\x12\x05\xbaH\x02\x08\x01\"<\n\x08\x46ileItem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"X\n\x0bProcessItem\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04path\x18\x03 \x01(\t\"V\n\tStartItem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x12,\n\x04\x66ile\x18\x03 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItem\"}\n\x0b\x46indingItem\x12,\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1e.quell.remediation.v1.FileItem\x12\x11\n\tsignature\x18\x02 \x01(\t\x12\x0e\n\x06member\x18\x03 \x01(\t\x12\r\n\x05owner\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"c\n\x0bMessageItem\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12\x0e\n\x06\x66older\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\"\xa5\x01\n\x0e\x46orwardingItem\x12\x0f\n\x07mailbox\x18\x01 \x01(\t\x12<\n\tmechanism\x18\x02 \x01(\x0e\x32).quell.remediation.v1.ForwardingMechanism\x12\r\n\x05place\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\r\n\x05whole\x18\x05 \x01(\t\x12\x13\n\x0bother_rules\x18\x06 \x03(\t\"\x1a\n\x07UrlItem\x12\x0f\n\x07pattern\x18\x01 \x01(\t\"\x1c\n\nDeviceItem\x12\x0e\n\x06\x61spect\x18\x01 \x01(\t*\xfd\x01\n\tItemState\x12\x1a\n\x16ITEM_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ITEM_STATE_PLANNED\x10\x01\x12\x13\n\x0fITEM_STATE_DONE\x10\x02\x12\x17\n\x13ITEM_STATE_UNNEEDED\x10\x03\x12\x16\n\x12ITEM_STATE_MISSING\x10\x04\x12\x16\n\x12ITEM_STATE_REFUSED\x10\x05\x12\x15\n\x11ITEM_STATE_FAILED\x10\x06\x12\x19\n\x15ITEM_STATE_SUPERSEDED\x10\x07\x12\x13\n\x0fITEM_STATE_KEPT\x10\x08\x12\x17\n\x13ITEM_STATE_CONFLICT\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,26 +43,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEMOUTCOME'].fields_by_name['state']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_ITEM'].oneofs_by_name['thing']._loaded_options = None
   _globals['_ITEM'].oneofs_by_name['thing']._serialized_options = b'\272H\002\010\001'
-  _globals['_ITEMSTATE']._serialized_start=1416
-  _globals['_ITEMSTATE']._serialized_end=1669
+  _globals['_ITEMSTATE']._serialized_start=1588
+  _globals['_ITEMSTATE']._serialized_end=1841
   _globals['_ITEMOUTCOMES']._serialized_start=194
   _globals['_ITEMOUTCOMES']._serialized_end=274
   _globals['_ITEMOUTCOME']._serialized_start=277
   _globals['_ITEMOUTCOME']._serialized_end=448
   _globals['_ITEM']._serialized_start=451
-  _globals['_ITEM']._serialized_end=887
-  _globals['_FILEITEM']._serialized_start=889
-  _globals['_FILEITEM']._serialized_end=949
-  _globals['_PROCESSITEM']._serialized_start=951
-  _globals['_PROCESSITEM']._serialized_end=1039
-  _globals['_STARTITEM']._serialized_start=1041
-  _globals['_STARTITEM']._serialized_end=1127
-  _globals['_FINDINGITEM']._serialized_start=1129
-  _globals['_FINDINGITEM']._serialized_end=1254
-  _globals['_MESSAGEITEM']._serialized_start=1256
-  _globals['_MESSAGEITEM']._serialized_end=1355
-  _globals['_URLITEM']._serialized_start=1357
-  _globals['_URLITEM']._serialized_end=1383
-  _globals['_DEVICEITEM']._serialized_start=1385
-  _globals['_DEVICEITEM']._serialized_end=1413
+  _globals['_ITEM']._serialized_end=891
+  _globals['_FILEITEM']._serialized_start=893
+  _globals['_FILEITEM']._serialized_end=953
+  _globals['_PROCESSITEM']._serialized_start=955
+  _globals['_PROCESSITEM']._serialized_end=1043
+  _globals['_STARTITEM']._serialized_start=1045
+  _globals['_STARTITEM']._serialized_end=1131
+  _globals['_FINDINGITEM']._serialized_start=1133
+  _globals['_FINDINGITEM']._serialized_end=1258
+  _globals['_MESSAGEITEM']._serialized_start=1260
+  _globals['_MESSAGEITEM']._serialized_end=1359
+  _globals['_FORWARDINGITEM']._serialized_start=1362
+  _globals['_FORWARDINGITEM']._serialized_end=1527
+  _globals['_URLITEM']._serialized_start=1529
+  _globals['_URLITEM']._serialized_end=1555
+  _globals['_DEVICEITEM']._serialized_start=1557
+  _globals['_DEVICEITEM']._serialized_end=1585
 # @@protoc_insertion_point(module_scope)

@@ -167,8 +167,8 @@ class Item(_message.Message):
         """A message."""
 
     @_builtins.property
-    def forwarding(self) -> _forwarding_pb2.Forwarding:
-        """A way of sending mail on."""
+    def forwarding(self) -> Global___ForwardingItem:
+        """Where a mailbox says that its mail is sent on."""
 
     @_builtins.property
     def url(self) -> Global___UrlItem:
@@ -186,7 +186,7 @@ class Item(_message.Message):
         start: Global___StartItem | None = ...,
         finding: Global___FindingItem | None = ...,
         message: Global___MessageItem | None = ...,
-        forwarding: _forwarding_pb2.Forwarding | None = ...,
+        forwarding: Global___ForwardingItem | None = ...,
         url: Global___UrlItem | None = ...,
         device: Global___DeviceItem | None = ...,
     ) -> None: ...
@@ -371,6 +371,56 @@ class MessageItem(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MessageItem: _TypeAlias = MessageItem  # noqa: Y015
+
+@_typing.final
+class ForwardingItem(_message.Message):
+    """A script or a file of a mailbox that sends mail on to addresses outside the organisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAILBOX_FIELD_NUMBER: _builtins.int
+    MECHANISM_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    OTHER_RULES_FIELD_NUMBER: _builtins.int
+    mailbox: _builtins.str
+    """Required. The mailbox: `mailboxes/{address}`."""
+    mechanism: _forwarding_pb2.ForwardingMechanism.ValueType
+    """Required. What it is."""
+    place: _builtins.str
+    """Required. Which: the name of the script, or the file under the user's home, `sieve/mine.sieve`, `.forward`."""
+    whole: _builtins.str
+    """Optional. Why it is turned off as a whole, since it can't be changed exactly: `an address can't be told`. Empty: only
+    what sends mail outside is taken out of it.
+    """
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Where outside it sends mail to, in order, at most 100."""
+
+    @_builtins.property
+    def other_rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. What else it does, and does not do while it is turned off as a whole, at most 50: the names that rules
+        have in it, else the commands.
+        """
+
+    def __init__(
+        self,
+        *,
+        mailbox: _builtins.str = ...,
+        mechanism: _forwarding_pb2.ForwardingMechanism.ValueType = ...,
+        place: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        whole: _builtins.str = ...,
+        other_rules: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "mailbox", b"mailbox", "mechanism", b"mechanism", "other_rules", b"other_rules", "place", b"place", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForwardingItem: _TypeAlias = ForwardingItem  # noqa: Y015
 
 @_typing.final
 class UrlItem(_message.Message):
