@@ -37,12 +37,16 @@ AGREED = [
     ),
     ("contoso.com/*", ["contoso.com/a", "contoso.com/a/b/c", "contoso.com/?q=x"], []),
     ("*.contoso.com/*", ["abc.contoso.com/ab", "www.contoso.com/a"], ["contoso.com/b"]),
+    ("~contoso.com", ["contoso.com", "www.contoso.com", "xyz.abc.contoso.com"], ["123contoso.com"]),
+    ("~contoso.com~", ["contoso.com", "contoso.com/a", "www.contoso.com/b"], ["123contoso.com", "contoso.org"]),
     ("1.2.3.4", ["1.2.3.4"], ["11.2.3.4/a", "1.2.3.40"]),
     ("1.2.3.4/*", ["1.2.3.4/b"], []),
 ]
 OURS = [
     # No entry reaches into another host's path: a false positive that nobody asked for.
     ("contoso.com", [], ["test.com/contoso.com", "test.com/q=contoso.com"]),
+    ("~contoso.com~", [], ["test.com/contoso.com"]),
+    ("~contoso.com", ["contoso.com/abc"], []),
     # A host or an address means all its paths, a prefix also what is nothing but it.
     ("*.contoso.com", ["www.contoso.com/abc"], []),
     ("1.2.3.4", ["1.2.3.4/a"], []),
@@ -68,6 +72,8 @@ def test_a_pattern_blocks_what_it_says(pattern: str, matched: list[str], unmatch
     [
         *("contoso", "*.contoso.*", "*.com", "*.pdf", "*contoso.com", "contoso.com*", "*", "*.*", "conto*so.com"),
         *("contoso.com/**", "contoso.com/*/*", "com", "co.uk", "*.co.uk", "github.io", "*.1.2.3.4", "", "http://"),
+        *("~1.2.3.4", "~com", "~contoso.com/a", "contoso.com~", "~*.contoso.com", "~contoso.com:80", "~contoso.com~/a"),
+        *('"contoso.com"', "'contoso.com'", "contoso.c", "a..com", "~~contoso.com", "*.com/*", "https://*.co.uk/*"),
         *("javascript://contoso.com/x", "contoso.com/a#b*", "con toso.com", "http://[::1", "xn--/"),
     ],
 )
@@ -84,6 +90,28 @@ def test_what_is_no_pattern_or_blocks_everybody_is_refused(pattern: str) -> None
 def test_one_pattern_has_one_canonical_form(spelling: str) -> None:
     """However it is written, it is one item; and the form reads as itself."""
     assert str(pattern_of(spelling)) == "contoso.com/a*"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["~Contoso.com", "~contoso.com~", "CONTOSO.com.", " contoso.com ", "contoso.com:443"]
+)
+def test_a_host_has_one_canonical_form(spelling: str) -> None:
+    """It means the host, the hosts below it, and all their paths."""
+    assert str(pattern_of(spelling)) == "contoso.com"
+
+
+@pytest.mark.parametrize("spelling", ["0x7f.1/*", "127.0.0.1/*", "http://2130706433/*", "\uff11\uff12\uff17.1/*"])
+def test_an_address_has_one_canonical_form(spelling: str) -> None:
+    """Octal, hexadecimal, joined, full-width."""
+    assert str(pattern_of(spelling)) == "127.0.0.1/*"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["b\u00fccher.example", "xn--bcher-kva.example", "B\u00dcCHER.example", "~bu\u0308cher.example"]
+)
+def test_a_name_in_any_script_has_one_canonical_form(spelling: str) -> None:
+    """It is the one that goes over the wire."""
+    assert str(pattern_of(spelling)) == "xn--bcher-kva.example"
 
 
 LABELS = st.text(alphabet=string.ascii_lowercase, min_size=1, max_size=4)

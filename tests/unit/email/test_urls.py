@@ -54,7 +54,18 @@ def test_evasions_come_to_one_form(spelling: str) -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    ["1.2.3.4", "0x1.0x2.0x3.0x4", "01.02.03.04", "16909060", "0x01020304", "1.2.772", "1.2.3.4.", "[::ffff:1.2.3.4]"],
+    [
+        "\uff11.\uff12.\uff13.\uff14",
+        "[64:ff9b::102:304]",
+        "1.2.3.4",
+        "0x1.0x2.0x3.0x4",
+        "01.02.03.04",
+        "16909060",
+        "0x01020304",
+        "1.2.772",
+        "1.2.3.4.",
+        "[::ffff:1.2.3.4]",
+    ],
 )
 def test_an_address_is_one_however_it_is_written(spelling: str) -> None:
     """Octal, hexadecimal, joined, mapped: what a browser connects to counts."""
@@ -121,6 +132,18 @@ def test_escaping_any_character_any_number_of_times_changes_nothing(path: str, d
         "https://urldefense.proofpoint.com/v2/url?u=https-3A__evil.example_login&d=DwMF",
         "https://linkprotect.cudasvc.com/url?a=https%3a%2f%2fevil.example%2flogin&c=E",
         "https://www.google.com/url?q=https://evil.example/login&sa=D",
+        "https://www.google.com/amp/s/evil.example/login",
+        "https://evil-example.translate.goog/login",
+        "https://translate.google.com/translate?sl=auto&u=https://evil.example/login",
+        "https://urldefense.com/v3/__https://evil.ex*mple/log**A__;YWlu!!abc$",
+        "https://urldefense.proofpoint.com/v1/url?u=https://evil.example/login&k=x",
+        "https://secure-web.cisco.com/1aB-c/https%3A%2F%2Fevil.example%2Flogin",
+        "https://eu-central-1.protection.sophos.com/?d=evil.example&u=aHR0cHM6Ly9ldmlsLmV4YW1wbGUvbG9naW4=&i=x",
+        "https://url.avanan.click/v2/___https://evil.example/login___.YXAzOmU",
+        "https://protect.checkpoint.com/v2/___https://evil.example/login___.YzJ1",
+        "https://www.bing.com/ck/a?!&&p=1&u=a1aHR0cHM6Ly9ldmlsLmV4YW1wbGUvbG9naW4&ntb=1",
+        "https://imsva91-ctp.trendmicro.com:443/wis/clicktime/v1/query?url=https%3a%2f%2fevil.example%2flogin",
+        "https://duckduckgo.com/l/?uddg=https%3A%2F%2Fevil.example%2Flogin",
         "https://l.facebook.com/l.php?u=https%3A%2F%2Fevil.example%2Flogin&h=AT",
         "https://www.youtube.com/redirect?event=video&q=https%3A%2F%2Fevil.example%2Flogin",
     ],
@@ -128,6 +151,19 @@ def test_escaping_any_character_any_number_of_times_changes_nothing(path: str, d
 def test_safe_links_are_taken_off(wrapped: str) -> None:
     """What counts is where it leads; the wrapper is looked at, too."""
     assert [str(layer) for layer in unwrapped(wrapped)] == [str(canonical(wrapped)), EVIL]
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "https://protect-eu.mimecast.com/s/aB3d?domain=evil.example",
+        "https://url.us.m.mimecastprotect.com/s/x?domain=evil.example",
+        "https://eu.protection.sophos.com/?d=evil.example&u=%ff",
+    ],
+)
+def test_a_safe_link_that_hides_its_target_tells_its_host(wrapped: str) -> None:
+    """So a host that is blocked as a whole is."""
+    assert str(unwrapped(wrapped)[-1]) == "evil.example/"
 
 
 def test_wrappings_end() -> None:

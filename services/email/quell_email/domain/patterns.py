@@ -1,6 +1,7 @@
-"""What can be blocked, in the syntax of `BlockUrl`: a URL, a host, `*.host`, or `host/path*`.
+"""What can be blocked, in the syntax of `BlockUrl`: a URL, a host, `~host`, `*.host`, or `host/path*`.
 
-- `evil.example`: that host and every host below it, all paths;
+- `evil.example`: that host and every host below it, all paths; `~evil.example` and `~evil.example~`, which other
+  products tell apart from it by what they leave out, are other spellings;
 - `*.evil.example`: every host below it, not itself, all paths;
 - `evil.example/login`, with a scheme or without: that page on that host, whatever its query;
 - `evil.example/login?id=1`: that page with that query only;
@@ -18,8 +19,11 @@ from quell_email.domain.urls import canonical
 from quell_runtime.public_suffixes import is_public_suffix
 
 _SHAPE = re.compile(
-    r"(?:(?P<scheme>[a-z]+):/+)?(?P<below>\*\.)?(?P<host>[^/?#\\*\s]+)(?P<target>[/?#\\][^*]*)?(?P<more>\*)?"
+    r"(?:(?P<scheme>[a-z]+):/+)?(?P<below>\*\.)?(?P<host>[^/?#\\*~\s\"'`]+)(?P<target>[/?#\\][^*]*)?(?P<more>\*)?"
 )
+_TILDE = re.compile(r"~([^/?#\\*~\s\"'`:]+)~?")
+"""The whole of a host, its hosts below and its paths, as other products write it."""
+_NAME = re.compile(r"[^.]+(\.[^.]+)*\.[^.]{2,}")
 _OWN_PORTS = frozenset({"80", "443"})
 
 
@@ -51,10 +55,12 @@ def pattern_of(text: str) -> Pattern:
         PatternInvalidError: It is none, or it would block a public suffix such as `com` or `co.uk`.
 
     """
-    shape = _SHAPE.fullmatch(text.strip())
+    text = text.strip()
+    whole_host = _TILDE.fullmatch(text)
+    shape = _SHAPE.fullmatch(whole_host[1] if whole_host else text)
     target = shape["target"] if shape else None
     if shape is None or (shape["more"] and (target is None or "#" in target)):
-        raise PatternInvalidError("a pattern is a URL, a host, *.host, or host/path*", "pattern")
+        raise PatternInvalidError("a pattern is a URL, a host, ~host, *.host, or host/path*", "pattern")
     try:
         url = canonical(f"{shape['scheme'] or 'http'}://{shape['host']}{target or ''}")
     except UrlInvalidError as error:
@@ -62,10 +68,10 @@ def pattern_of(text: str) -> Pattern:
     port = "" if url.port in _OWN_PORTS else url.port
     whole = target is None and shape["scheme"] is None
     found = Pattern(url.host, bool(shape["below"]), port, None if whole else url.target, bool(shape["more"]))
-    if is_address(url.host) and shape["below"]:
+    if is_address(url.host) and (shape["below"] or whole_host):
         raise PatternInvalidError("an address has no hosts below it", "pattern")
-    if not is_address(url.host) and "." not in url.host:
-        raise PatternInvalidError("a host has a dot in it", "pattern")
+    if not is_address(url.host) and not _NAME.fullmatch(url.host):
+        raise PatternInvalidError("a host has a dot in it, and two letters or more after the last", "pattern")
     if (found.below or found.target is None) and is_public_suffix(url.host):
         raise PatternInvalidError(f"{url.host} is a public suffix: it would block everybody's hosts", "pattern")
     return found

@@ -6,7 +6,8 @@ servers take for the same is made the same, even where RFC 3986 tells it apart. 
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from urllib.parse import parse_qsl
 
 from ada_url import URL
 
@@ -19,6 +20,7 @@ _ESCAPE = re.compile(rb"%(?:25)*([0-9A-Fa-f]{2})")
 _NOT_PATH = re.compile(rb"[^A-Za-z0-9._~!$&'()+,;=:@/-]")
 _NOT_QUERY = re.compile(rb"[^A-Za-z0-9._~!$&'()+,;=:@/?-]")
 _ROUNDS = 50
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,31 @@ def canonical(text: str) -> CanonicalUrl:
         UrlInvalidError: It is no absolute URL of the web: not to be followed.
 
     """
-    url = parsed(text)
+    return canonical_of(parsed(text))
+
+
+def canonical_of(url: URL) -> CanonicalUrl:
+    """Return the canonical form of what `parsed` gave.
+
+    Raises:
+        UrlInvalidError: Its escapes are nested too deeply.
+
+    """
     query = _escaped(_unescaped(url.search[1:]), _NOT_QUERY) if url.search else None
     return CanonicalUrl(_host(url.hostname), url.port, _path(url.pathname), query)
+
+
+def query_of(url: URL) -> list[tuple[str, str]]:
+    """Return the parameters as a server reads them; bytes that are no text are replaced."""
+    return parse_qsl(url.search[1:], keep_blank_values=True, errors="replace")
 
 
 def _host(name: str) -> str:
     name = name.rstrip(".")
     if name.startswith("["):
-        mapped = IPv6Address(name[1:-1]).ipv4_mapped
-        return str(mapped) if mapped else name
+        address = IPv6Address(name[1:-1])
+        inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped
+        return str(inner) if inner else name
     return name
 
 
