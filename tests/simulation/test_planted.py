@@ -15,7 +15,7 @@ RECORDED = {
     "no_probe_on_recovery": (29, 2),
     "sent_expired_by_center": (38, 5),
     "done_before_effect": (1, 5),
-    "no_sequence": (29, 4),
+    "no_sequence": (64, 4),
     "names_not_fenced": (153, 4),
     "no_marks": (205, 9),
     "forgets_what_counts": (1, 3),

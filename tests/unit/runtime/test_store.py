@@ -117,6 +117,30 @@ async def test_rows_that_a_decision_expects_are_read_in_one_trip(store: Store) -
     assert (await store.change(look), len(runs)) == (2, 2)
 
 
+async def test_who_lacks_rows_holds_up_only_those_behind_it(store: Store) -> None:
+    """Those before it decide once; those behind it see what it put, whatever they saw while it lacked rows."""
+    runs: list[str] = []
+
+    def first(view: View) -> int:
+        runs.append("first")
+        return spend(view)
+
+    def second(view: View) -> int:
+        runs.append("second")
+        for name in ("bob", "cid"):
+            view.get(PURSES, name)
+        return spend(view)
+
+    def third(view: View) -> int:
+        runs.append("third")
+        return spend(view)
+
+    answers = await asyncio.gather(*[store.change(one, [(PURSES, "ann")]) for one in (first, second, third)])
+    assert answers == [2, 1, 0]
+    assert runs == ["first", *("second", "third") * 3]
+    assert await store.load(PURSES, "ann") == Purse("ann", 0)
+
+
 async def test_listeners_hear_before_and_after(store: Store) -> None:
     """What a commit did is told with the record before and after it."""
     heard: list[Change[Purse]] = []

@@ -201,10 +201,12 @@ class Ledger:
         """
 
         def decide(view: View) -> None:
-            for row in (view.get(OUTGOING, sent) for sent in ids):
-                if row and row.sort is Sort.REPORT:
+            rows = [row for sent in ids if (row := view.get(OUTGOING, sent))]
+            view.expect((DEAD_MEN, row.action) for row in rows)
+            for row in rows:
+                if row.sort is Sort.REPORT:
                     view.drop(OUTGOING, row.id)
-                elif row and not row.stored:
+                elif not row.stored:
                     view.put(OUTGOING, replace(row, stored=True))
                     self._heard(view, row)
 

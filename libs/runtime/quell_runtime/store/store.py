@@ -105,9 +105,12 @@ class _Caller:
 
 @dataclass(slots=True)
 class _Group:
+    """`decided`: how many of the callers, from the first on, have decided over `after`."""
+
     callers: list[_Caller]
     before: dict[Place, Any] = field(default_factory=dict)
     after: dict[Place, Any] = field(default_factory=dict)
+    decided: int = 0
 
 
 class Store:
@@ -223,29 +226,34 @@ class Store:
             keys.setdefault(table, []).append(key)
         queries = [Query(table.by_keys, (json.dumps(wanted),)) for table, wanted in keys.items()]
         answers = await (self._writer.begin if opens else self._writer.read)(queries)
-        group.before.update(places)
+        found = dict(places)
         for table, rows in zip(keys, answers, strict=True):
             for record in map(table.load, rows):
-                group.before[table, table.key_of(record)] = record
+                found[table, table.key_of(record)] = record
+        group.before.update(found)
+        group.after.update(found)
 
     def _attempt(self, group: _Group) -> Places:
-        """Run the decisions in order; return the rows that some lacked, after which the result does not count."""
+        """Run the decisions in order, from the first that lacked rows on; return the rows that some lack."""
         full = self._room is not None and self._room() < self._reserve
         missing: Places = {}
-        group.after = dict(group.before)
-        for caller in group.callers:
-            view = View(group.after)
+        rows = group.after
+        for caller in group.callers[group.decided :]:
+            view = View(rows)
             caller.result = caller.error = None
             try:
                 if full and not caller.urgent:
                     raise FullError("the store is nearly full: free some space on its disk")  # noqa: TRY301
                 caller.result = caller.decide(view)
             except _UnreadError as unread:
+                # Those behind it are run only to learn what they lack: it comes before them.
+                rows = rows if missing else dict(rows)
                 missing |= unread.places
             except Exception as error:  # noqa: BLE001 - it is the caller's own
                 caller.error = error
             else:
-                group.after.update(view.changed)
+                rows.update(view.changed)
+            group.decided += not missing
         return missing
 
 
