@@ -107,6 +107,9 @@ class Mailboxes(Protocol):
     async def look(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Sight:
         """Look where these messages are now."""
 
+    async def places(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Mapping[str, Sequence[Place]]:
+        """Return where copies of these are in sight now; what has none is left out."""
+
     async def held(self, mailbox: str) -> Sequence[Held]:
         """Return all that we hold of a mailbox and have a record of."""
 

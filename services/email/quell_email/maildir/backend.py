@@ -57,6 +57,11 @@ class Maildirs:
         seen = await self._trip(mailbox, lambda root: search.look(root, self._index, asked, sent=sent))
         return seen or Sight(frozenset(), frozenset())
 
+    async def places(self, mailbox: str, digests: Collection[str], *, sent: bool) -> Mapping[str, Sequence[Place]]:
+        """Return where copies of these are in sight now."""
+        asked = frozenset(digests)
+        return await self._trip(mailbox, lambda root: search.places(root, self._index, asked, sent=sent)) or {}
+
     async def held(self, mailbox: str) -> Sequence[Held]:
         """Return all that we hold and have a record of."""
         return await self._trip(mailbox, lambda root: search.held(root, self._index)) or ()

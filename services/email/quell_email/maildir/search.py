@@ -1,5 +1,6 @@
 """Finding messages in one mailbox, in sight of its user and in the hold."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -60,6 +61,17 @@ def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Si
         held = hold.digests() if hold else frozenset()
         gone = purged(hold) if hold else frozenset()
     return Sight(digests & visible, digests & held, digests & gone)
+
+
+def places(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> dict[str, list[Place]]:
+    """Return where copies of these are in sight now."""
+    found: dict[str, list[Place]] = defaultdict(list)
+    for shelf in shelves(root, sent=sent):
+        for file in shelf.files():
+            with suppress(FileNotFoundError):
+                if (sha256 := index.sha256(file)) in digests:
+                    found[sha256].append(shelf.place(file))
+    return dict(found)
 
 
 def held(root: Path, index: Index) -> list[Held]:
