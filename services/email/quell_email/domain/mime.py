@@ -6,19 +6,19 @@ bytes, goes through them a bounded number of times, and refuses what is beyond e
 
 import binascii
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from email.header import decode_header
-from email.message import Message
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from quell_email.domain.headers import MAX_VALUE, parameters, parse_headers, uncommented
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEPTH = 50
 MAX_PARTS = 1000
-MAX_VALUE = 8192
-"""Of a header that is decoded: more is cut off, or for a structure refused, since decoding takes quadratic time."""
+MESSAGES = ("message/rfc822", "message/global")
 _BLANK = re.compile(rb"\r?\n\r?\n")
+_TYPE = re.compile(r"\s*([^\s;()/]+/[^\s;()]*)")
+_TOKEN = re.compile(rb'[\s"]*([a-z0-9-]+)')
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
-_FOLD = re.compile(rb"\r?\n[ \t]")
 
 
 class UnparsableError(Exception):
@@ -27,24 +27,78 @@ class UnparsableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entity: its headers by lower-case name, the first of each, and where its body lies in the message."""
+    """One entity: where its headers, its body and its end lie in `raw`, and the first header of each lower-case name.
 
-    headers: dict[str, bytes]
+    `number` is as IMAP counts (RFC 9051, 6.4.5); a multipart that is a message's body has its message's, "" at the top.
+    `above` are the entities that hold it, from the top; `raw` is the message, or a message in it that was encoded.
+    """
+
+    raw: bytes = field(repr=False)
+    head: int
     start: int
     end: int
+    headers: Mapping[str, bytes] = field(repr=False)
     content_type: str
-    boundary: str
+    number: str
+    above: tuple["Part", ...] = field(repr=False)
 
-    def content(self, raw: bytes) -> bytes:
+    @property
+    def content(self) -> bytes:
         """Return the body, its transfer encoding taken off."""
-        body = raw[self.start : self.end]
-        encoding = self.headers.get("content-transfer-encoding", b"").strip().lower()
+        body = self.raw[self.start : self.end]
+        encoding = self.encoding
         if encoding == b"quoted-printable":
             return binascii.a2b_qp(body)
         if encoding == b"base64":
             digits = body.translate(None, _NOT_BASE64)
             return binascii.a2b_base64(digits[: len(digits) - (len(digits) % 4 == 1)] + b"==")
         return body
+
+    @property
+    def encoding(self) -> bytes:
+        """Return the name of its transfer encoding, in lower case; empty if it names none."""
+        said = _TOKEN.match(self.headers.get("content-transfer-encoding", b"").lower())
+        return said[1] if said else b""
+
+    @property
+    def block(self) -> bytes:
+        """Return its headers and the empty line after them."""
+        return self.raw[self.head : self.start]
+
+    @property
+    def is_multipart(self) -> bool:
+        """Tell whether it says that it is made of parts."""
+        return self.content_type.startswith("multipart/")
+
+    @property
+    def boundaries(self) -> list[bytes]:
+        """Return what separates its parts, in every way to read that; empty if it is no multipart, or names none."""
+        found = parameters(content_type_of(self.headers), "boundary") if self.is_multipart else []
+        plain = (boundary.rstrip().encode("latin-1", "replace") for boundary in found)
+        return [boundary for boundary in dict.fromkeys(plain) if boundary]
+
+    def delimiters(self, boundary: bytes) -> Iterator[re.Match[bytes]]:
+        """Yield each boundary line with the line break before it, which is its own; group 1 of the last: it closes."""
+        line = re.compile(rb"(?:(?<![^\n])|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*\r?(?:\n|\Z)")
+        at = self.start
+        while (mark := line.search(self.raw, at, self.end)) is not None:
+            yield mark
+            if mark[1]:
+                return
+            # The line end of one boundary may be the line break before the next.
+            at = mark.end()
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where an entity lies that is to be read; `index` None: it is a message, of the part `prefix`."""
+
+    raw: bytes
+    head: int
+    end: int
+    prefix: str
+    index: int | None
+    above: tuple[Part, ...]
 
 
 def header_block(raw: bytes) -> bytes:
@@ -57,92 +111,73 @@ def header_block(raw: bytes) -> bytes:
     return raw[: _header_end(raw, 0, len(raw))[0]]
 
 
-def parse_headers(block: bytes) -> dict[str, bytes]:
-    """Return the first header of each name, in lower case, unfolded."""
-    found: dict[str, bytes] = {}
-    for line in _FOLD.sub(b" ", block).split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon:
-            found.setdefault(name.strip().lower().decode("latin-1"), value.strip())
-    return found
-
-
-def parse_all(block: bytes, name: str) -> list[str]:
-    """Return the values of every header of that name, from the top, unfolded."""
-    lines = (line.partition(b":") for line in _FOLD.sub(b" ", block).split(b"\n"))
-    wanted = name.encode()
-    return [value.strip()[:MAX_VALUE].decode("latin-1") for key, _, value in lines if key.strip().lower() == wanted]
-
-
 def parts(raw: bytes) -> Iterator[Part]:
-    """Yield every leaf, in order.
+    """Yield every leaf, in order; a message within a message too, before its own leaves.
 
     Raises:
         UnparsableError: Too deep, too many, or not to be read as its reader would.
 
     """
-    open_parts = [(0, len(raw), 0)]
+    spans = [_Span(raw, 0, len(raw), "", None, ())]
     count = 0
-    while open_parts:
-        start, end, depth = open_parts.pop()
+    while spans:
+        span = spans.pop()
         count += 1
-        if depth > MAX_DEPTH or count > MAX_PARTS:
+        if len(span.above) > MAX_DEPTH or count > MAX_PARTS:
             raise UnparsableError("too many parts, or too deep")
-        part = _part(raw, start, end)
-        inner = []
-        if part.content_type.startswith("multipart/"):
-            inner = [(*span, depth + 1) for span in _spans(raw, part)]
-        elif part.content_type == "message/rfc822":
-            inner = [(part.start, part.end, depth + 1)]
-        open_parts.extend(reversed(inner))
-        if not part.content_type.startswith("multipart/"):
+        part = _part(span)
+        inside = _inside(part)
+        spans.extend(reversed(inside))
+        if not part.is_multipart:
             yield part
+        elif not inside:
+            # Its boundary is nowhere: readers show it as the text that it is.
+            yield replace(part, content_type="text/plain", number=part.number or "1")
 
 
-def decoded(value: bytes) -> str:
-    """Return a header's text: encoded words decoded, what no charset explains replaced, no control characters."""
-    text = value[:MAX_VALUE].decode("utf-8", "replace")
-    try:
-        pieces = decode_header(text)
-    except (ValueError, LookupError):
-        pieces = [(text, None)]
-    joined = "".join(
-        piece if isinstance(piece, str) else to_text(piece, charset or "utf-8") for piece, charset in pieces
-    )
-    return "".join(sign if sign.isprintable() else " " for sign in joined).strip()
+def content_type_of(headers: Mapping[str, bytes]) -> str:
+    """Return what Content-Type says.
 
+    Raises:
+        UnparsableError: It is longer than any honest one.
 
-def to_text(raw: bytes, charset: str) -> str:
-    """Return text in a charset that the message names; an unknown or a wrong one does not lose it."""
-    try:
-        return raw.decode(charset, "replace")
-    except (LookupError, ValueError):
-        return raw.decode("utf-8", "replace")
-
-
-def parameter(headers: dict[str, bytes], name: str) -> str:
-    """Return a parameter of Content-Type, continuations joined; empty if there is none."""
-    message = Message()
-    message["Content-Type"] = _content_type(headers)
-    found = message.get_param(name, "")
-    return found[2] if isinstance(found, tuple) else str(found)
-
-
-def _content_type(headers: dict[str, bytes]) -> str:
+    """
     value = headers.get("content-type", b"")
     if len(value) > MAX_VALUE:
         raise UnparsableError("a content type that long")
-    return value.decode("ascii", "replace").replace("\r", "")
+    return value.decode("latin-1")
 
 
-def _part(raw: bytes, start: int, end: int) -> Part:
-    head_end, body = _header_end(raw, start, end)
-    headers = parse_headers(raw[start:head_end])
-    content_type = _content_type(headers).partition(";")[0].strip().lower()
-    if "/" not in content_type:
-        content_type = "text/plain"
-    boundary = parameter(headers, "boundary").rstrip() if content_type.startswith("multipart/") else ""
-    return Part(headers, body, end, content_type, boundary)
+def _part(span: _Span) -> Part:
+    head_end, start = _header_end(span.raw, span.head, span.end)
+    headers = parse_headers(span.raw[span.head : head_end])
+    said = _TYPE.match(uncommented(content_type_of(headers)))
+    content_type = said[1].lower() if said else "text/plain"
+    if "content-type" not in headers and span.above and span.above[-1].content_type == "multipart/digest":
+        content_type = "message/rfc822"
+    index = span.index
+    if index is None:
+        number = span.prefix if content_type.startswith("multipart/") else _below(span.prefix, 1)
+    else:
+        number = _below(span.prefix, index)
+    return Part(span.raw, span.head, start, span.end, headers, content_type, number, span.above)
+
+
+def _below(prefix: str, index: int) -> str:
+    return f"{prefix}.{index}" if prefix else str(index)
+
+
+def _inside(part: Part) -> list[_Span]:
+    above = (*part.above, part)
+    if part.is_multipart:
+        return [_Span(part.raw, *span, part.number, index, above) for index, span in enumerate(_spans(part), start=1)]
+    if part.content_type not in MESSAGES:
+        return []
+    if part.encoding in (b"base64", b"quoted-printable"):
+        # Not to be encoded (RFC 2046, 5.2.1), but some readers open it all the same.
+        content = part.content
+        return [_Span(content, 0, len(content), part.number, None, above)]
+    return [_Span(part.raw, part.start, part.end, part.number, None, above)]
 
 
 def _header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
@@ -158,22 +193,21 @@ def _header_end(raw: bytes, start: int, end: int) -> tuple[int, int]:
     return end, end
 
 
-def _spans(raw: bytes, part: Part) -> list[tuple[int, int]]:
+def _spans(part: Part) -> list[tuple[int, int]]:
     """Return where the parts of a multipart lie."""
-    if not part.boundary:
+    if not part.boundaries:
         raise UnparsableError("a multipart without a boundary")
-    line = re.compile(rb"(?:(?<![^\n])|\r?\n)--" + re.escape(part.boundary.encode()) + rb"(--)?[ \t]*\r?(?:\n|\Z)")
     found: list[tuple[int, int]] = []
-    begin = None
-    at = part.start
-    while (mark := line.search(raw, at, part.end)) is not None:
+    for boundary in part.boundaries:
+        begin = None
+        for mark in part.delimiters(boundary):
+            if begin is not None:
+                found.append((begin, max(begin, mark.start())))
+            if len(found) > MAX_PARTS:
+                raise UnparsableError("too many parts")
+            begin = None if mark[1] else mark.end()
         if begin is not None:
-            found.append((begin, max(begin, mark.start())))
-        if mark[1]:
-            return found
-        if len(found) > MAX_PARTS:
-            raise UnparsableError("too many parts")
-        begin = mark.end()
-        # The line end of one boundary may be the line break before the next.
-        at = begin
-    return [*found, (begin, part.end)] if begin is not None else found
+            found.append((begin, part.end))
+        if found:
+            break
+    return found

@@ -10,6 +10,8 @@ from typing import Any
 from quell_email.domain import mime
 from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.facts import attachment_mark, url_mark
+from quell_email.domain.fingerprint import fingerprint, marks_of
+from quell_email.domain.headers import MAX_VALUE, decoded, parameters, parse_all, parse_headers, to_text
 from quell_email.domain.wrappers import unwrapped
 
 MAX_URLS = 2000
@@ -29,11 +31,11 @@ def read_headers(block: bytes) -> dict[str, Any]:
     """
     if len(block) > mime.MAX_HEADER_BYTES:
         raise mime.UnparsableError("headers that large")
-    headers = mime.parse_headers(block)
-    sender = headers.get("from", b"")[: mime.MAX_VALUE].decode("utf-8", "replace")
+    headers = parse_headers(block)
+    sender = headers.get("from", b"")[:MAX_VALUE].decode("utf-8", "replace")
     return {
-        "message_id": mime.decoded(headers.get("message-id", b"")).strip("<> ")[:998],
-        "subject": mime.decoded(headers.get("subject", b""))[:998],
+        "message_id": decoded(headers.get("message-id", b"")).strip("<> ")[:998],
+        "subject": decoded(headers.get("subject", b""))[:998],
         "senders": [address for _, address in getaddresses([sender]) if "@" in address][:20],
         "sender_ip": _sender_ip(block),
         "content_type": headers.get("content-type", b"text/plain").partition(b";")[0].strip().lower().decode("latin-1"),
@@ -41,7 +43,7 @@ def read_headers(block: bytes) -> dict[str, Any]:
 
 
 def read_body(raw: bytes) -> list[bytes]:
-    """Return the marks of every decoded part and of every URL in the text.
+    """Return the marks of every decoded part, of every URL in the text, and of the text's fingerprint.
 
     Raises:
         UnparsableError: It is beyond the limits.
@@ -49,19 +51,29 @@ def read_body(raw: bytes) -> list[bytes]:
     """
     marks: set[bytes] = set()
     urls: set[str] = set()
+    texts: dict[bool, list[str]] = {True: [], False: []}
     for part in mime.parts(raw):
-        content = part.content(raw)
+        content = part.content
         marks.add(attachment_mark(hashlib.sha256(content).hexdigest()))
         if part.content_type.startswith("text/"):
-            urls |= _urls(mime.to_text(content, mime.parameter(part.headers, "charset") or "utf-8"))
+            text = to_text(content, _charset(part))
+            texts[part.content_type == "text/html"].append(text)
+            urls |= _urls(text)
             if len(urls) > MAX_URLS:
                 raise mime.UnparsableError("too many URLs")
+    # Where there is HTML, that is what its reader sees: the plain text beside it may say anything.
+    marks |= marks_of(fingerprint("\n".join(texts[True] or texts[False]), is_html=bool(texts[True])))
     for url in urls:
         try:
             marks.update(url_mark(str(layer)) for layer in unwrapped(url))
         except UrlInvalidError:
             continue
     return sorted(marks)
+
+
+def _charset(part: mime.Part) -> str:
+    named = parameters(mime.content_type_of(part.headers), "charset")
+    return named[0] if named else "utf-8"
 
 
 def _urls(text: str) -> set[str]:
@@ -76,7 +88,7 @@ def _sender_ip(block: bytes) -> str:
 
     Whatever stands below the line that our own system wrote can be forged, so nothing below is believed.
     """
-    for value in mime.parse_all(block, "received"):
+    for value in parse_all(block, "received"):
         for found in _ADDRESS.findall(value.partition(" by ")[0]):
             try:
                 address = ip_address(found)
