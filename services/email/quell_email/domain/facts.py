@@ -31,3 +31,8 @@ def url_mark(canonical: str) -> bytes:
 def attachment_mark(sha256: str) -> bytes:
     """Return what stands for a decoded part of this SHA-256 among the marks of a body."""
     return bytes.fromhex(sha256)[:16]
+
+
+def within(domain: str, parent: str) -> bool:
+    """Tell whether a domain is another, or below it; both in lower case, without a dot at the end."""
+    return domain == parent or domain.endswith(f".{parent}")

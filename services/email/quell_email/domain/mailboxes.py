@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
+from quell_email.domain.facts import Headers
 from quell_email.domain.selection import Criterion
 
 
@@ -61,13 +62,17 @@ def _taken(counts: Counter[Any], key: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message that answers; `undecided`: nobody can tell whether it does, since it can't be read."""
+    """A message that answers; `undecided`: nobody can tell whether it does, since it can't be read.
+
+    `headers` are None where they can't be read, or the message is gone.
+    """
 
     sha256: str
     message_id: str
     subject: str
     places: tuple[Place, ...]
     undecided: bool = False
+    headers: Headers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def find(root: Path, index: Index, wanted: Sequence[Criterion], *, sent: bool) -
             answer = _answer(index, copy, wanted, located)
             if answer is not False:
                 sha256 = index.sha256(copy.file)
-                one = found.get(sha256) or Found(sha256, *_described(index, copy), (), undecided=True)
+                one = found.get(sha256) or _described(index, sha256, copy.file)
                 undecided = one.undecided and answer is None
                 found[sha256] = replace(one, places=(*one.places, copy.place), undecided=undecided)
     return sorted(found.values(), key=lambda message: message.places[0].date_us)
@@ -83,8 +83,8 @@ def held(root: Path, index: Index) -> list[Held]:
                 log.warning("record_lost", sha256=kept.sha256)
                 continue
             with suppress(FileNotFoundError):
-                described = _described(index, _Copy(kept.file, kept.place, visible=False))
-                one = found.get(kept.sha256) or Held(Found(kept.sha256, *described, ()), kept.action)
+                described = replace(_described(index, kept.sha256, kept.file), undecided=False)
+                one = found.get(kept.sha256) or Held(described, kept.action)
                 message = replace(one.message, places=(*one.message.places, kept.place))
                 found[kept.sha256] = replace(one, message=message)
     return list(found.values())
@@ -126,6 +126,7 @@ def _answer(index: Index, copy: _Copy, wanted: Sequence[Criterion], located: Seq
     return True if True in answers else None if None in answers else False
 
 
-def _described(index: Index, copy: _Copy) -> tuple[str, str]:
-    headers = index.headers(copy.file)
-    return (headers.message_id, headers.subject) if headers else ("", "")
+def _described(index: Index, sha256: str, file: File) -> Found:
+    headers = index.headers(file)
+    message_id, subject = (headers.message_id, headers.subject) if headers else ("", "")
+    return Found(sha256, message_id, subject, (), undecided=True, headers=headers)
