@@ -14,7 +14,8 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,17 @@ GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 APPEND, IMMUTABLE = 0x20, 0x10
 KEPT_FLAGS = APPEND | IMMUTABLE | 0x40 | 0x80  # and those against dump and access times
 CHUNK = 1 << 20
+READ_SECONDS = 600.0
+"""Nobody waits longer for the end of a file."""
+SPARSE_FROM, SPARSE_SHARE = 64 << 20, 8
 
 
 class NotAFileError(Exception):
     """It is a folder, a pipe, a device or a socket."""
+
+
+class EndlessError(OSError):
+    """A file was not read to its end in time: it has too many bytes, or gives them too slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +110,43 @@ def open_again(path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def content_of(descriptor: int) -> Content:
-    """Read it all."""
-    sha256, sha1, offset = hashlib.sha256(), hashlib.sha1(usedforsecurity=False), 0
-    while block := os.pread(descriptor, CHUNK, offset):
+def blocks_of(descriptor: int, size: int, seconds: float = READ_SECONDS) -> Iterator[bytes]:
+    """Yield so many bytes, or what there is of them: a file that grows faster than it is read has an end this way.
+
+    Raises:
+        EndlessError: Not within so many seconds.
+
+    """
+    offset, end = 0, time.monotonic() + seconds
+    while block := os.pread(descriptor, min(CHUNK, size - offset), offset):
+        if offset and time.monotonic() > end:
+            raise EndlessError(errno.EFBIG, os.strerror(errno.EFBIG))
+        yield block
+        offset += len(block)
+
+
+def content_of(descriptor: int, seconds: float = READ_SECONDS) -> Content:
+    """Read what is in a file now; what is added meanwhile is not.
+
+    Raises:
+        EndlessError: As `blocks_of` has it.
+
+    """
+    return digests_of(blocks_of(descriptor, os.fstat(descriptor).st_size, seconds))
+
+
+def digests_of(blocks: Iterable[bytes]) -> Content:
+    """Return the digests of a content."""
+    sha256, sha1 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
+    for block in blocks:
         sha256.update(block)
         sha1.update(block)
-        offset += len(block)
     return Content(sha256.hexdigest(), sha1.hexdigest())
+
+
+def is_sparse_giant(status: os.stat_result) -> bool:
+    """Tell whether a large file is mostly holes: it costs its maker nothing, and its reader as much as it says."""
+    return status.st_size > SPARSE_FROM and status.st_blocks * 512 * SPARSE_SHARE < status.st_size
 
 
 def bytes_of(descriptor: int, most: int = 16 << 20) -> bytes:

@@ -52,13 +52,15 @@ class Wanted:
 class Processes:
     """What runs on this machine. Digests are remembered by file and time of change, so that a second look is quick.
 
-    `spared` tells, by path and file, the programs that are never stopped for being what they are.
+    `spared` tells, by path and file, the programs that are never stopped for being what they are; `seconds` is how long
+    a file may take to be read.
     """
 
-    def __init__(self, spared: Callable[[str, os.stat_result], bool]) -> None:
+    def __init__(self, spared: Callable[[str, os.stat_result], bool], *, seconds: float = files.READ_SECONDS) -> None:
         """Look nothing up yet."""
         self._spared = spared
-        self._known: dict[tuple[int, ...], Content] = {}
+        self._seconds = seconds
+        self._known: dict[tuple[int, ...], Content | None] = {}
 
     def running(self, wanted: Wanted, gone: Collection[str] = ()) -> list[Running]:
         """Find every process of a wanted content. `gone` are paths of scripts that were taken away from under it."""
@@ -150,13 +152,23 @@ class Processes:
         return None
 
     def content_of(self, descriptor: int) -> Content:
-        """Return the digests of a file that is open, as they were when it last changed."""
+        """Return the digests of a file that is open, as they were when it last changed.
+
+        Raises:
+            EndlessError: It can't be read to its end in time. That is remembered as well.
+
+        """
         key = _key(os.fstat(descriptor))
         if key not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[key] = files.content_of(descriptor)
-        return self._known[key]
+            try:
+                self._known[key] = files.content_of(descriptor, self._seconds)
+            except files.EndlessError:
+                self._known[key] = None
+        if (found := self._known[key]) is None:
+            raise files.EndlessError
+        return found
 
 
 def _key(status: os.stat_result) -> tuple[int, ...]:

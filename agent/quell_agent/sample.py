@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from stat import S_ISREG
 
@@ -12,7 +13,7 @@ from quell.remediation.v1 import target_pb2
 
 from quell_agent import files
 from quell_agent.before import Inode, inode_of
-from quell_agent.files import CHUNK, Content
+from quell_agent.files import Content
 from quell_agent.processes import Processes, Running, Wanted, start_of
 from quell_agent.vault import Vaults
 from quell_executor.effect import RefusedError
@@ -38,8 +39,9 @@ class Sample:
 class Samples:
     """Looks at the path, in our vaults, and among what runs. It changes nothing, and follows no link."""
 
-    def __init__(self, vaults: Vaults, processes: Processes) -> None:
-        """Take where to look."""
+    def __init__(self, vaults: Vaults, processes: Processes, *, seconds: float = files.READ_SECONDS) -> None:
+        """Take where to look, and how long a file may take to be read."""
+        self._seconds = seconds
         self._vaults = vaults
         self._processes = processes
 
@@ -51,6 +53,7 @@ class Samples:
 
         Raises:
             RefusedError: TOO_LARGE, NOT_A_FILE, NOT_PERMITTED.
+            EndlessError: It can't be read to its end in time; its blocks, too, raise this.
 
         """
         wanted, path = Content(file.sha256, file.sha1), files.meant(file.path)
@@ -64,7 +67,7 @@ class Samples:
             return
         try:
             with files.opened_folder(parent or "/") as folder, files.opened_file(folder, name) as file:
-                yield _of(file, path, "file", most)
+                yield self._of(file, path, "file", most)
         except GONE:
             return
         except PermissionError:
@@ -89,25 +92,27 @@ class Samples:
             if path in {"", running.path}:
                 for link in _held_by(running):
                     with suppress(OSError), _again(link) as file:
-                        yield _of(file, running.path, "process", most)
+                        yield self._of(file, running.path, "process", most)
+
+    def _of(self, file: int, path: str, found: str, most: int) -> Sample:
+        inode = inode_of(file)
+        _check(inode.size, most)
+        if not inode.size and _has_more(file):
+            raise files.NotAFileError("the kernel makes it up as it is read")
+        blocks = partial(files.blocks_of, file, inode.size, self._seconds)
+        return Sample(path, found, files.digests_of(blocks()), inode, blocks)
 
 
-def _of(file: int, path: str, found: str, most: int) -> Sample:
-    inode = inode_of(file)
-    _check(inode.size, most)
-    return Sample(path, found, files.content_of(file), inode, lambda: _blocks(file))
+def _has_more(file: int) -> bool:
+    try:
+        return bool(os.pread(file, 1, 0))
+    except OSError:
+        return True
 
 
 def _check(size: int, most: int) -> None:
     if size > most:
         raise RefusedError("TOO_LARGE", f"the file has more than {most} bytes")
-
-
-def _blocks(file: int) -> Iterator[bytes]:
-    offset = 0
-    while block := os.pread(file, CHUNK, offset):
-        yield block
-        offset += len(block)
 
 
 def _held_by(running: Running) -> Iterator[str]:
@@ -123,7 +128,9 @@ def _held_by(running: Running) -> Iterator[str]:
 
 @contextmanager
 def _again(link: str) -> Iterator[int]:
-    if not S_ISREG(os.stat(link).st_mode):  # noqa: PTH116 - a magic link
+    status = os.stat(link)  # noqa: PTH116 - a magic link
+    # Nothing runs from an empty one, and those of `/proc` are; to read them can take something away.
+    if not S_ISREG(status.st_mode) or not status.st_size:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     file = files.open_again(link)
     try:

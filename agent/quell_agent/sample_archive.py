@@ -62,8 +62,10 @@ def pack(
         out.flush()
     except VaultDamagedError:
         raise RefusedError("VAULT_DAMAGED", "what lies in the vault does not open") from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, ValueError) as error:
+        # The archive, left in the middle of an entry, complains of that alone.
+        why = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(why, OSError) or why.errno != errno.ENOSPC:
             raise
         raise RefusedError("NO_SPACE", "the agent's disk is full", retryable=True) from None
     if Content(sha256.hexdigest(), sha1.hexdigest()) != sample.content:

@@ -23,8 +23,6 @@ from quell_agent.scan_compile import compiled
 
 LARGEST = 256 << 20
 """A larger file is passed over: malware is small, and disk images are not."""
-SPARSE_FROM, SPARSE_SHARE = 64 << 20, 8
-"""So is one of this size of which so small a part is on disk."""
 FILE_SECONDS = 60
 HITS = 200
 """More of one file are not told."""
@@ -70,7 +68,7 @@ class Scanner:
             size = status.st_size
             if not size:
                 return (True, [], "", 0, status.st_uid, False, True)
-            if size > LARGEST or (size > SPARSE_FROM and status.st_blocks * 512 * SPARSE_SHARE < size):
+            if size > LARGEST or files.is_sparse_giant(status):
                 return NOT_READ
             hits = [(rule, "", "yara") for rule in _rules(self._scanner.scan_file(f"/proc/self/fd/{file}"))]
             asked, known = self._known_to_clamd(file, size)

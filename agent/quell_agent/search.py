@@ -41,7 +41,8 @@ class Search:
         if path:
             self._add(found, path, wanted, folders, named=True)
         else:
-            lying = (place for folder in folders for place, _ in files.walk(folder))
+            walked = (each for folder in folders for each in files.walk(folder))
+            lying = (place for place, status in walked if not files.is_sparse_giant(status))
             for place in (*(each.path for each in running if each.linked), *lying):
                 self._add(found, place, wanted, folders)
         self._add_nameless(found, running)
@@ -121,6 +122,8 @@ def _forbids(names: Sequence[str], inode: Inode) -> str:
 
 
 def _refusal(error: Exception) -> RefusedError:
+    if isinstance(error, files.EndlessError):
+        return RefusedError("TOO_LARGE", "the file can't be read to its end in time")
     if isinstance(error, PermissionError):
         return RefusedError("NOT_PERMITTED", "the agent may not read the file")
     return RefusedError("NOT_A_FILE", "the path is no regular file, or leads over a link")

@@ -35,10 +35,11 @@ class VaultKeys(DataKeys):
 
 
 def write(out: BinaryIO, source: int, manifest: Manifest, keys: VaultKeys) -> None:
-    """Lock what can be read from a descriptor."""
+    """Lock what is in a file now; what others, who still have it open, add meanwhile is not."""
+    size = os.fstat(source).st_size
     names = [before.dump().decode() for before in manifest.names]
     listing = json.dumps({"action": manifest.action, "names": names}).encode()
-    locked.write(out, lambda offset: os.pread(source, locked.CHUNK, offset), listing, keys)
+    locked.write(out, lambda offset: os.pread(source, min(locked.CHUNK, size - offset), offset), listing, keys)
 
 
 class VaultFile:

@@ -75,6 +75,14 @@ class RequestSample:
             raise
 
     def _pack(self, request: "Request", unless: Callable[[str], bool], stop: threading.Event) -> Sample | None:
+        try:
+            return self._pack_what_is_found(request, unless, stop)
+        except files.EndlessError:
+            raise RefusedError("TOO_LARGE", "the file can't be read to its end in time") from None
+
+    def _pack_what_is_found(
+        self, request: "Request", unless: Callable[[str], bool], stop: threading.Event
+    ) -> Sample | None:
         most = request.order.max_size_bytes or USUAL_BYTES
         with self._samples.opened(request.order.file, most) as sample:
             if sample is None or unless(sample.content.sha256):

@@ -1,102 +1,29 @@
 """A sample is the very file, quarantined or running or lying there, in an archive that opens by the password alone."""
 
 import asyncio
-import json
 import os
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pyzipper
-from quell.remediation.v1 import device_pb2, item_pb2, result_pb2, target_pb2
+from quell.remediation.v1 import item_pb2
 
-from quarantine_world import IDENTITY, RECOVERY, Said, World, digests
-from quell_agent.effects.request_sample import RequestSample
-from quell_agent.sample import Samples
-from quell_agent.vault import Vaults
-from quell_agent.vault_file import VaultKeys
+from quarantine_world import digests
 from quell_executor.contract import ACTION
-from quell_executor.effect import Reading, RefusedError
+from quell_executor.effect import Reading
+from sample_world import Scene, refused, scene_in
 
 DONE, MISSING = item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_MISSING
 
 
-@dataclass
-class Shelf:
-    """Where archives are brought: each is kept whole, as the gateway would. It can be slow, and lose what it has."""
-
-    folder: Path
-    asked: list[str] = field(default_factory=list)
-    slow: bool = False
-
-    async def bring(self, action: str, path: Path, delete_time: datetime | None = None) -> result_pb2.Artifact:
-        """Keep a file."""
-        del delete_time
-        if self.slow:
-            await asyncio.Event().wait()
-        self.asked.append(action)
-        found = result_pb2.Artifact(name=f"artifacts/{len(self.asked)}", sha256=digests(path).sha256)
-        shutil.copy(path, self.of(found))
-        return found
-
-    async def stored(
-        self, action: str, artifact: result_pb2.Artifact, delete_time: datetime | None = None
-    ) -> result_pb2.Artifact | None:
-        """Say whether one is kept."""
-        del action, delete_time
-        return artifact if self.of(artifact).exists() else None
-
-    def of(self, artifact: result_pb2.Artifact) -> Path:
-        """Return where it is kept."""
-        return self.folder / artifact.name.removeprefix("artifacts/")
-
-
-@dataclass
-class Scene:
-    """The machine of the quarantine, and the shelf."""
-
-    world: World
-    shelf: Shelf
-    said: Said = field(default_factory=Said)
-
-    async def ask(
-        self, path: Path | str = "", sha256: str = "", sha1: str = "", *, action: str = ACTION, most: int = 0
-    ) -> Reading:
-        """Ask for a sample as an agent that was just started does."""
-        vaults = Vaults(self.world.data, VaultKeys(IDENTITY, RECOVERY.public_key().public_bytes_raw))
-        samples = Samples(vaults, self.world.processes)
-        selector = target_pb2.FileSelector(path=str(path), sha256=sha256, sha1=sha1)
-        order = device_pb2.RequestSample(device="devices/x", file=selector, max_size_bytes=most)
-        return await RequestSample(self.world.data / "sample", samples, self.shelf).read(action, order, self.said)
-
-    def opened(self, reading: Reading, password: bytes = b"infected") -> tuple[bytes, dict[str, object]]:
-        """Open the archive of a reading."""
-        assert reading.artifact is not None
-        with pyzipper.AESZipFile(self.shelf.of(reading.artifact)) as archive:
-            archive.setpassword(password)
-            return archive.read("sample"), json.loads(archive.read("manifest.json"))
-
-    @property
-    def left(self) -> list[str]:
-        """What lies in the agent's folder for samples."""
-        return sorted(path.name for path in (self.world.data / "sample").iterdir())
-
-
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+def scene(tmp_path: Path) -> Iterator[Scene]:
     """Return a machine without anything on it."""
-    folders = [tmp_path / name for name in ("data", "box", "shelf")]
-    for folder in folders:
-        folder.mkdir(mode=0o700)
-    world = World(folders[0], folders[1])
+    scene = scene_in(tmp_path)
     try:
-        yield Scene(world, Shelf(folders[2]))
+        yield scene
     finally:
-        for process in world.started:
+        for process in scene.world.started:
             process.kill()
             process.communicate()
 
@@ -260,11 +187,3 @@ async def test_it_can_be_stopped_at_any_time_and_leaves_nothing(scene: Scene) ->
         assert [name for name in scene.left if name != "brought.json"] == []
     scene.shelf.slow = False
     assert scene.opened(await scene.ask(path=str(path)))[0] == path.read_bytes()
-
-
-@contextmanager
-def refused(reason: str) -> Iterator[None]:
-    """Expect a refusal for this reason."""
-    with pytest.raises(RefusedError) as refusal:
-        yield
-    assert refusal.value.failure.reason == reason

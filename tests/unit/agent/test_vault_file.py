@@ -88,3 +88,22 @@ def test_a_plan_of_a_file_survives_writing() -> None:
     assert Before.load(BEFORE.dump()) == BEFORE
     nameless = Before("/memfd:x", Content("ab", "cd"), "record", ("/memfd:x",), refused="NOT_REACHABLE")
     assert Before.load(nameless.dump()) == nameless
+
+
+def test_what_is_added_while_it_is_locked_has_no_place_in_it() -> None:
+    """However fast others, who have the file open, write on."""
+    content = b"c" * 2 * CHUNK
+
+    class Growing(io.BytesIO):
+        def write(self, data: object) -> int:
+            source.write(b"more" * CHUNK)
+            source.flush()
+            return super().write(data)  # type: ignore[arg-type]
+
+    out = Growing()
+    with tempfile.TemporaryFile() as source:
+        source.write(content)
+        source.flush()
+        write(out, source.fileno(), Manifest("actions/1", (BEFORE,)), KEYS)
+        assert source.tell() > len(content)
+    assert b"".join(VaultFile(io.BytesIO(out.getvalue()), KEYS.unwrap).blocks()) == content
