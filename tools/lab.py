@@ -19,15 +19,23 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "unzip": "unzip",
     "pgrep": "procps",
+    "imap": "dovecot-imapd",
+    "lmtp": "dovecot-lmtpd",
+    "managesieve": "dovecot-managesieved",
+    "sieve-test": "dovecot-sieve",
+    "postfix": "postfix",
 }
 """Debian package by the program that tells whether it is there."""
 APT = "/usr/bin/apt-get"
 QUIET = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
+    # Tests start their own servers: what a package would start on its default ports stays down.
+    "RUNLEVEL": "1",
+    "SYSTEMD_OFFLINE": "1",
 }
 LIMIT = 600
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/dovecot"
 
 
 def missing() -> list[str]:
