@@ -119,19 +119,23 @@ async def test_released_and_purged_never_change(vault: Vault) -> None:
 
 
 async def test_purging_takes_what_is_due_and_nothing_else(vault: Vault, tmp_path: Path) -> None:
-    """What was kept for its time, but nothing that is still being taken, nor what has time left."""
+    """What was kept for its time, but nothing that is being given back just now, nor what has time left."""
     due = [await keep(vault, b"%d" % number, key=f"k{number}") for number in range(120)]
     left = await keep(vault, CAMPAIGN, key="later")
     await vault.put(CAMPAIGN)
     await vault.keep([replace(left, purge_time=left.purge_time + timedelta(seconds=1))])
-    taking = record(await vault.put(b"taking"), key="taking")
-    await vault.keep([taking])
+    leaving = await keep(vault, b"leaving", key="leaving")
     clock = FakeClock()
     clock.wall = due[0].purge_time
     aged = Vault(vault.store, vault._contents, clock)  # noqa: SLF001 - the same vault, thirty days later
-    assert (await aged.purge(), await aged.purge()) == (120, 0)
-    assert {kept.key for kept in await vault.held(KIND)} == {"later", "taking"}
-    assert set(files(tmp_path)) == {sha256(CAMPAIGN), sha256(b"taking")}
+    async with aged.giving_back(KIND, ["leaving"]) as back:
+        assert back == [leaving]
+        assert await aged.purge() == 120
+    assert {kept.key for kept in await vault.held(KIND)} == {"later", "leaving"}
+    assert set(files(tmp_path)) == {sha256(CAMPAIGN), sha256(b"leaving")}
+    assert (await aged.purge(), await aged.purge()) == (1, 0)
+    async with aged.giving_back(KIND, ["leaving"]) as back:
+        assert back == []
 
 
 async def test_what_a_crash_left_is_swept_and_what_is_kept_is_not(tmp_path: Path) -> None:

@@ -67,6 +67,10 @@ class Contents:
                 (self._folder / sha256).unlink()
         self._sync()
 
+    def among(self, digests: Iterable[str]) -> set[str]:
+        """Return those that lie here."""
+        return {sha256 for sha256 in digests if (self._folder / sha256).exists()}
+
     def names(self) -> set[str]:
         """Return what lies here, halves that a crash left included."""
         return {entry.name for entry in os.scandir(self._folder)}

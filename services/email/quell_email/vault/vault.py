@@ -39,9 +39,11 @@ class Vault:
         self._dropping = asyncio.Lock()
         self._fresh: Counter[str] = Counter()
         """What was put and is in no record yet."""
+        self._leaving: Counter[str] = Counter()
+        """Records of what is being given back."""
 
     async def put(self, content: bytes) -> str:
-        """Store bytes durably, once however often; return their SHA-256. A `keep` that names them must follow.
+        """Store bytes durably, once however often; return their SHA-256. A `keep` must follow, or an `abandon`.
 
         Raises:
             OSError: They can't be stored.
@@ -53,7 +55,7 @@ class Vault:
         try:
             await asyncio.to_thread(self._contents.write, sha256, content)
         except BaseException:
-            self._known((sha256,))
+            self.abandon((sha256,))
             raise
         return sha256
 
@@ -66,6 +68,10 @@ class Vault:
         """
         return await asyncio.to_thread(self._contents.read, sha256)
 
+    async def has(self, digests: Collection[str]) -> set[str]:
+        """Return those of these that lie here; whether they open, only `get` tells."""
+        return await asyncio.to_thread(self._contents.among, digests)
+
     async def keep(self, records: Sequence[Kept]) -> None:
         """Write records durably, new ones or instead of those of the same id; their contents were `put` just before."""
 
@@ -77,16 +83,30 @@ class Vault:
         await self.store.change(decide, urgent=True)
         self._known(sha256 for record in records for sha256 in record.contents)
 
+    def abandon(self, digests: Iterable[str]) -> None:
+        """Take back that these were `put`; what no record names goes at the next start."""
+        self._known(digests)
+
     async def settle(self, ids: Collection[str]) -> None:
         """Write down durably that the vault alone has these now."""
         await self.store.change(lambda view: _moved(view, ids, KeptState.HELD, None), urgent=True)
 
     async def end(self, ids: Collection[str], state: KeptState) -> None:
         """Write down durably that these were released or purged, and let bytes go that nothing kept needs any more."""
-        now = self._clock.now()
         async with self._dropping:
-            left = await self.store.change(lambda view: _moved(view, ids, state, now), urgent=True)
-            await self._drop(left)
+            await self._end(ids, state)
+
+    @asynccontextmanager
+    async def giving_back(self, kind: str, keys: Collection[str]) -> AsyncIterator[list[Kept]]:
+        """Give what the vault has under these item keys, the oldest first; none of it is purged meanwhile."""
+        async with self._dropping:
+            records = [record for record in await self.of(kind, keys) if record.state in OURS]
+            ids = [record.id for record in records]
+            self._leaving.update(ids)
+        try:
+            yield records
+        finally:
+            self._leaving -= Counter(ids)
 
     async def of(self, kind: str, keys: Collection[str]) -> list[Kept]:
         """Return all records of a kind under these item keys, the oldest first."""
@@ -99,11 +119,13 @@ class Vault:
 
     async def purge(self) -> int:
         """Do away for good with what was kept for its time; return how many."""
+        tail = f"WHERE state IN ({_OURS}) AND purge_time <= ? ORDER BY purge_time"
+        due = await self.store.select(KEPT, tail, (micros(self._clock.now()),))
         number = 0
-        tail = f"WHERE state = ? AND purge_time <= ? ORDER BY purge_time LIMIT {BATCH}"
-        while due := await self.store.select(KEPT, tail, (KeptState.HELD, micros(self._clock.now()))):
-            await self.end([record.id for record in due], KeptState.PURGED)
-            number += len(due)
+        for start in range(0, len(due), BATCH):
+            async with self._dropping:
+                ids = [record.id for record in due[start : start + BATCH] if self._leaving[record.id] <= 0]
+                number += await self._end(ids, KeptState.PURGED)
         return number
 
     async def sweep(self) -> None:
@@ -111,6 +133,12 @@ class Vault:
         (rows,) = await self.store.read([Query(_REFERENCED)])
         names = await asyncio.to_thread(self._contents.names)
         await asyncio.to_thread(self._contents.drop, names - {str(value) for (value,) in rows})
+
+    async def _end(self, ids: Collection[str], state: KeptState) -> int:
+        now = self._clock.now()
+        moved = await self.store.change(lambda view: _moved(view, ids, state, now), urgent=True)
+        await self._drop({sha256 for record in moved for sha256 in record.contents})
+        return len(moved)
 
     async def _drop(self, digests: Collection[str]) -> None:
         among = f"{_REFERENCED} AND value IN (SELECT value FROM json_each(?))"  # noqa: S608 - ours
@@ -125,13 +153,13 @@ class Vault:
                 del self._fresh[sha256]
 
 
-def _moved(view: View, ids: Collection[str], state: KeptState, end_time: datetime | None) -> set[str]:
-    """Move what the vault has to another state; return what these records name."""
+def _moved(view: View, ids: Collection[str], state: KeptState, end_time: datetime | None) -> list[Kept]:
+    """Move what the vault has to another state; return it."""
     view.expect((KEPT, one) for one in ids)
     records = [record for one in ids if (record := view.get(KEPT, one)) and record.state in OURS]
     for record in records:
         view.put(KEPT, replace(record, state=state, end_time=end_time))
-    return {sha256 for record in records for sha256 in record.contents}
+    return records
 
 
 @asynccontextmanager
