@@ -20,7 +20,7 @@ FORGOTTEN = (
     *("isolation", "execution", "package", "sample", "signatures"),
 )
 """All of ours in the data folder but the vault and the list of vaults. What a stranger put there is not ours."""
-UNITS = ("quell-agent.service", "quell-agent-isolation.service")
+UNITS = ("quell-agent.service", "quell-agent-isolation.service", "quell-agent-restriction.service")
 SYSTEMD = Path("/run/systemd/system")
 SOON = 20.0
 

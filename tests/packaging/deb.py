@@ -98,7 +98,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.mark.timeout(900)
 def test_a_life_of_the_package(machine: Machine) -> None:
-    """Installed, upgraded while work waits, refused while isolated, removed, purged: in the end it is as before."""
+    """Installed, upgraded while work waits, kept while isolated or restricted, removed, purged: then it is as before."""
     before = machine.files()
     data = machine.root / DATA
 
@@ -106,7 +106,8 @@ def test_a_life_of_the_package(machine: Machine) -> None:
     assert "quell-agent" in (machine.root / "etc/passwd").read_text()
     wanted = machine.root / "etc/systemd/system"
     assert (wanted / "multi-user.target.wants/quell-agent.service").is_symlink()
-    assert (wanted / "sysinit.target.wants/quell-agent-isolation.service").is_symlink()
+    for unit in ("isolation", "restriction"):
+        assert (wanted / f"sysinit.target.wants/quell-agent-{unit}.service").is_symlink()
     assert data.stat().st_mode & 0o777 == 0o700
     assert "--config" in machine.run("/opt/quell-agent/bin/quell-agent", "--help")
     # All that it starts is there as well, and comes from the package.
@@ -119,11 +120,12 @@ def test_a_life_of_the_package(machine: Machine) -> None:
     assert "0.0.2" in machine.run("dpkg-query", "-W", "quell-agent")
     assert machine.run(PYTHON, "-I", "-c", WAITS) == "[('r1', b'waits')]\n"
 
-    (data / "isolation").mkdir()
-    (data / "isolation/isolation.nft").touch()
-    machine.run("dpkg", "-r", "quell-agent", code=1)
-    assert (machine.root / "opt/quell-agent/bin/quell-agent").exists()
-    shutil.rmtree(data / "isolation")
+    for stands in ("isolation/isolation.nft", "execution/record.json"):
+        (data / stands).parent.mkdir()
+        (data / stands).touch()
+        machine.run("dpkg", "-r", "quell-agent", code=1)
+        assert (machine.root / "opt/quell-agent/bin/quell-agent").exists()
+        shutil.rmtree((data / stands).parent)
 
     (data / "vault").mkdir()
     (data / "vault/item").touch()

@@ -20,7 +20,6 @@ from quell_runtime.seams import Point, nowhere
 
 log = structlog.get_logger()
 EXECUTION = "device.execution"
-MEMORY = "device.execution.memory"
 NOTES = (
     "what runs already goes on, and may load what it has open",
     "packages can't be installed: their scripts are nobody's intact files",
@@ -61,7 +60,7 @@ class RestrictCodeExecution:
     def __init__(self, house: House) -> None:
         """Work in a house."""
         self._house = house
-        self._control = Control(house.folder, house.root)
+        self._control = Control(house.folder, house.root, house.point)
         self._record = Record(house.folder)
 
     async def plan(self, order: device_pb2.RestrictCodeExecution, within: Sequence[item_pb2.Item] | None) -> Plan:  # noqa: ARG002 - it has one target
@@ -73,7 +72,7 @@ class RestrictCodeExecution:
             raise RefusedError("CANARY_FAILED", MESSAGES["CANARY_FAILED"]) from None
         items = [_planned(EXECUTION, Before(order, policy, started=started))]
         if memfd.is_there():
-            items.append(_planned(MEMORY, Before(order, policy, memfd=memfd.read())))
+            items.append(_planned(memfd.KEY, Before(order, policy, memfd=memfd.read())))
         return Plan(tuple(items), frozenset({EXECUTION}), notes=NOTES)
 
     async def plan_revert(self, plan: Plan) -> Plan:
@@ -90,7 +89,7 @@ class RestrictCodeExecution:
         before = Before.load(item.before)
         self._record.put(item.key, action, item.before)
         self._house.point("execution.recorded")
-        if item.key == MEMORY:
+        if item.key == memfd.KEY:
             memfd.write(memfd.NEVER)
         else:
             await self._control.restrict(before.policy)
@@ -120,8 +119,8 @@ class RestrictCodeExecution:
             return _failed("CANARY_FAILED")
 
     async def _execution(self, before: Before) -> Finding:
-        status = await self._control.status()
-        if status is None or (status.policy and status.policy != before.policy.digest):
+        status, policy = await self._control.status(), before.policy
+        if status is None or status.policy not in ("", policy.digest) or not self._control.is_saved(policy):
             return Finding(item_pb2.ITEM_STATE_PLANNED)
         if not status.policy:
             return _failed("GUARD_DEAD")
@@ -141,22 +140,23 @@ class RestrictCodeExecution:
         return True
 
     async def _execution_back(self, before: Before) -> Finding:
-        if not self._control.is_gone():
+        if not self._control.is_gone() or not self._control.is_saved(None):
             return Finding(item_pb2.ITEM_STATE_PLANNED)
         if before.started and not await canary.stranger_starts(self._house.folder, self._house.trusted):
             return _failed("STILL_REFUSED")
         return Finding(item_pb2.ITEM_STATE_DONE)
 
     async def moved(self, plan: Plan) -> None:
-        """Wait until guardian, guard, a watch, or the kernel's setting is another than now."""
+        """Wait until guardian, guard, a watch, the next boot's policy, or the kernel's setting is another than now."""
         kept = {item.key: Before.load(item.before) for item in plan.items}
         first: Status | None = None
         while True:
-            if MEMORY in kept and memfd.read() != memfd.NEVER:
+            if memfd.KEY in kept and memfd.read() != memfd.NEVER:
                 return
             if EXECUTION in kept:
                 status = await self._control.status()
-                if status is None or status.policy != kept[EXECUTION].policy.digest:
+                policy = kept[EXECUTION].policy
+                if status is None or status.policy != policy.digest or not self._control.is_saved(policy):
                     return
                 if first not in (None, status):
                     return

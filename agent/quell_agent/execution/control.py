@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quell_agent import commands
-from quell_agent.execution import fanotify, mounts
-from quell_agent.execution.guardian import ANSWER_BYTES, POLICY, RELEASE, RESTRICT, SOCKET, STATUS
+from quell_agent.execution import fanotify, mounts, saved
+from quell_agent.execution.guardian import ANSWER_BYTES, RELEASE, RESTRICT, SOCKET, STATUS
 from quell_agent.execution.policy import Policy
+from quell_runtime.seams import Point, nowhere
 
 ANSWERS_WITHIN = 10.0
 IN_FORCE_WITHIN = 60.0
@@ -36,10 +37,11 @@ class Status:
 class Control:
     """The guardian of one folder. While a connection is held, what this process opens is not refused."""
 
-    def __init__(self, folder: Path, root: str) -> None:
+    def __init__(self, folder: Path, root: str, point: Point = nowhere) -> None:
         """Take the folder that policy and socket lie in, and below which place file systems are watched."""
         self._folder = folder
         self._root = root
+        self._point = point
         self._connection: socket.socket | None = None
         self._turn = asyncio.Lock()
 
@@ -52,13 +54,14 @@ class Control:
         return await self._ask(STATUS)
 
     async def restrict(self, policy: Policy) -> None:
-        """Put a policy in force, in place of another if there is one.
+        """Put a policy in force, for the next boot too, in place of another if there is one.
 
         Raises:
             TimeoutError: It is not in force within a minute.
 
         """
-        self._write(policy)
+        saved.write(self._folder, policy)
+        self._point("execution.saved")
         async with asyncio.timeout(IN_FORCE_WITHIN):
             while True:
                 status = await self._ask(RESTRICT + f" {policy.digest}".encode())
@@ -69,12 +72,15 @@ class Control:
                 await asyncio.sleep(PAUSE)
 
     async def release(self) -> None:
-        """Have everything started again by anybody; return when nothing is asked any more.
+        """Have everything started again by anybody, after the next boot too; return when nothing is asked any more.
 
         Raises:
             TimeoutError: The guardian did not go within a minute.
 
         """
+        # First: who is stopped half-way does not come back with the next boot.
+        saved.forget(self._folder)
+        self._point("execution.unsaved")
         async with asyncio.timeout(IN_FORCE_WITHIN):
             while not self.is_gone():
                 await self._ask(RELEASE)
@@ -101,14 +107,14 @@ class Control:
         except FileNotFoundError:
             return frozenset(mounts.mounted(self._root))
 
-    def _write(self, policy: Policy) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._folder / f"{POLICY}.new"
-        with new.open("w", encoding="utf-8") as out:
-            out.write(policy.dump())
-            out.flush()
-            os.fsync(out.fileno())
-        new.rename(self._folder / POLICY)
+    def is_saved(self, policy: Policy | None) -> bool:
+        """Tell whether the next boot begins with this policy; None: with none."""
+        try:
+            return saved.read(self._folder) == policy
+        except FileNotFoundError:
+            return policy is None
+        except saved.BrokenError:
+            return False
 
     async def _start(self) -> None:
         process = await commands.spawn("quell_agent.execution.guardian", self._folder, self._root)

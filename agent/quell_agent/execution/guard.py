@@ -13,10 +13,10 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
-from quell_agent.execution import fanotify, openers
+from quell_agent.execution import fanotify, openers, saved
 from quell_agent.execution.board import Board
 from quell_agent.execution.fanotify import EXEC, OPEN, Event
-from quell_agent.execution.policy import Policy, is_roots
+from quell_agent.execution.policy import is_roots
 from quell_agent.execution.trust import Trust
 
 READY, AGAIN = b"ready ", b"again"
@@ -97,14 +97,14 @@ class Judge:
             return
 
 
-def run(group: int, link: socket.socket, policy: Path, board: Board) -> NoReturn:
+def run(group: int, link: socket.socket, folder: Path, board: Board) -> NoReturn:
     """Be a guard until the guardian hangs up, in a process that was just forked by it."""
     code = 1
     try:
         _settle_in({group, link.fileno()})
-        chosen = Policy.load(policy.read_text(encoding="utf-8"))
-        judge = Judge(group, Trust(chosen, board.beat), board)
-        link.send(READY + f"{chosen.digest} {chosen.dead}".encode())
+        policy = saved.read(folder)
+        judge = Judge(group, Trust(policy, board.beat), board)
+        link.send(READY + f"{policy.digest} {policy.dead}".encode())
         _answer(group, link, judge, board)
         code = 0
     finally:

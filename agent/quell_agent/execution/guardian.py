@@ -1,14 +1,16 @@
 """The guardian: a small process that holds the kernel's group, and has a guard answer for it.
 
-It outlives the agent. While no guard lives (it starts, it died, it hung and was ended) the guardian answers by itself,
-so that nobody waits for ever; a guard that is to be replaced answers until its successor is ready. If the guardian dies
-the guard dies with it, and the kernel asks nobody any more.
+It outlives the agent. Nothing is watched before its first guard is ready. While no guard lives after that (it died, or
+hung and was ended) the guardian answers by itself, so that nobody waits for ever; one that is to be replaced answers
+until its successor is ready. If the guardian dies the guard dies with it, and the kernel asks nobody any more.
 
     python -I -m quell_agent.execution.guardian FOLDER ROOT
 
-`FOLDER` holds the policy and the socket; file systems at or below `ROOT` are watched.
+`FOLDER` holds the policy and the socket; file systems at or below `ROOT` are watched. It returns, and leaves the
+guardian behind, once that is so; with 1 if it never came to that.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,18 +20,19 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from quell_agent.execution import fanotify, mounts, openers
+from quell_agent.execution import fanotify, mounts, openers, saved
 from quell_agent.execution.board import Board
 from quell_agent.execution.fanotify import Event
 from quell_agent.execution.guards import TICK, Guards
-from quell_agent.execution.policy import CLOSED, Policy, is_roots_alone
+from quell_agent.execution.policy import CLOSED, is_roots_alone
 from quell_agent.execution.trust import login_paths, path_of
 
-POLICY, SOCKET = "policy.json", "guardian.sock"
+SOCKET = "guardian.sock"
 STATUS, RESTRICT, RELEASE = b"status", b"restrict", b"release"
 BETWEEN_LOOKS = 1.0
 CONNECTIONS = 8
@@ -48,13 +51,12 @@ class Guardian:
     guards: Guards
     clients: dict[int, socket.socket] = field(default_factory=dict)
     not_watched: int = 0
+    looked: float | None = None
 
-    def run(self) -> NoReturn:
-        """Hold the group until somebody lets go of it."""
+    def run(self, in_force: Callable[[], None]) -> NoReturn:
+        """Hold the group until somebody lets go of it; say so once it is asked about everything."""
         with Path("/proc/self/mountinfo").open("rb") as changes:
             self.guards.begin()
-            self.watch()
-            looked = time.monotonic()
             while True:
                 poll = select.poll()
                 poll.register(changes, select.POLLPRI)
@@ -62,12 +64,14 @@ class Guardian:
                     poll.register(descriptor, select.POLLIN)
                 ready = {descriptor for descriptor, _ in poll.poll(TICK)}
                 self.guards.look_after(ready)
+                if self.looked is None and self.guards.present:
+                    self.watch()
+                    in_force()
+                elif self.looked and (changes.fileno() in ready or time.monotonic() > self.looked + BETWEEN_LOOKS):
+                    self.watch()
                 if not self.guards.present:
                     self._answer()
                 self._serve(ready)
-                if changes.fileno() in ready or time.monotonic() > looked + BETWEEN_LOOKS:
-                    self.watch()
-                    looked = time.monotonic()
 
     def _listened(self) -> list[int]:
         # With a guard the questions are its own.
@@ -83,6 +87,7 @@ class Guardian:
                 fanotify.watch(self.guards.group, path)
             except OSError:
                 self.not_watched += 1
+        self.looked = time.monotonic()
 
     def _answer(self) -> None:
         while event := fanotify.next_event(self.guards.group):
@@ -163,26 +168,29 @@ def main() -> None:
     signal.alarm(LOCK_WITHIN)
     fcntl.flock(holder, fcntl.LOCK_EX)
     signal.alarm(0)
-    policy = Policy.load((folder / POLICY).read_text(encoding="utf-8"))
+    policy = saved.read(folder)
     login = frozenset(login_paths(policy.login))
     reader, writer = os.pipe()
     if os.fork():
-        # Until it can be asked, or is dead.
         os.close(writer)
-        os.read(reader, 1)
-        os._exit(0)
+        os._exit(0 if os.read(reader, 1) else 1)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nothing, descriptor)
     try:
         _be_spared()
-        listener = _listener(holder)
-        os.close(writer)
-        guards = Guards(fanotify.group(), folder / POLICY, Board(), policy.dead)
-        Guardian(root, listener, login, policy.digest, guards).run()
+        guards = Guards(fanotify.group(), folder, Board(), policy.dead)
+        guardian = Guardian(root, _listener(holder), login, policy.digest, guards)
+        guardian.run(lambda: _tell(writer))
     finally:
         # No traceback: it reads files, which nobody may be there to answer for.
         os._exit(1)
+
+
+def _tell(writer: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(writer, b"1")
+    os.close(writer)
 
 
 def _listener(holder: int) -> socket.socket:

@@ -36,10 +36,13 @@ class Guard:
 
 @dataclass
 class Guards:
-    """Those of one group. `dead` is what the newest that was ready says is answered while there is none."""
+    """Those of one group, whose policy lies in `folder`.
+
+    `dead` is what the newest that was ready says is answered while there is none.
+    """
 
     group: int
-    policy: Path
+    folder: Path
     board: Board
     dead: str
     present: Guard | None = None
@@ -62,7 +65,7 @@ class Guards:
         self.starts += 1
         pid = os.fork()
         if not pid:
-            guard.run(self.group, there, self.policy, self.board)
+            guard.run(self.group, there, self.folder, self.board)
         there.close()
         self.successor = Guard(pid, here, time.monotonic())
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+KEY = "device.execution.memory"
+"""The item key of the setting."""
 SYSCTL = Path("/proc/sys/vm/memfd_noexec")
 NEVER = 2
 """Memory that programs ask for to start from is refused (Linux 6.3; it can be lowered again from 6.6 on)."""

@@ -171,7 +171,7 @@ def test_the_agent_killed_at_each_step(world: World) -> None:
         if not hit:
             break
         points += 1
-    assert points >= 12
+    assert points >= 15
 
 
 def worked(pid: int) -> int:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from apart import Bystander, stand_on_copy
-from effect_runs import DONE, do, undo
+from effect_runs import DONE, PLANNED, Silent, do, undo
+from execution_boot import Unit, reboot
 from execution_world import SAID, Order
+from execution_world import allowed as allowed_by
 from quell_agent.effects.restrict_code_execution import House, RestrictCodeExecution
 from quell_agent.execution import fanotify, mounts
 from quell_agent.execution.control import Control, Status
@@ -96,3 +98,32 @@ async def test_a_system_goes_on(place: Place, dead: str) -> None:
     assert place.runs(sys.executable, "-c", code)
     assert (await undo(RestrictCodeExecution(House(DATA)), run.plan)).after == [DONE, DONE]
     assert place.stranger_runs()
+
+
+async def test_broken_and_closed_the_minimum_starts(place: Place) -> None:
+    """After a boot with what can't be read, what packages brought and the agent start, until the agent makes it right.
+
+    Control: without the unit a stranger starts, and so does what the order allows with the agent there.
+    """
+    allowed = shutil.copy(place.stranger, "/usr/local/bin/allowed")
+    before = place.packaged_run()
+    effect = RestrictCodeExecution(House(DATA, base=Policy(dead="closed")))
+    plan = (await do(effect, Order(allowed=[allowed_by(path=allowed)]))).plan
+    assert (place.runs(allowed, SAID), place.stranger_runs()) == (True, False)
+    (DATA / "policy.json").write_text("")
+    await reboot(DATA, "/")
+    assert place.stranger_runs()
+    said = Unit(DATA, "/", unguarded="closed").start()
+    assert said.endswith("started")
+    assert "policy.json" in said
+    assert (place.packaged_run(), place.runs(allowed, SAID), place.stranger_runs()) == (before, False, False)
+    agents = f"import quell_agent.effects.restrict_code_execution; print('{SAID}')"
+    assert place.runs(sys.executable, "-c", agents)
+    guardian = (await place.status()).guardian
+    effect = RestrictCodeExecution(House(DATA))
+    assert (await effect.probe(plan))[0].state == PLANNED
+    await effect.apply(plan, Silent())
+    assert {each.state for each in await effect.probe(plan)} == {DONE}
+    assert (place.runs(allowed, SAID), place.stranger_runs()) == (True, False)
+    assert (await place.status()).guardian == guardian
+    assert set((await undo(effect, plan)).after) == {DONE}
