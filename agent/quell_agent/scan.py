@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from quell_agent.commands import PIPE, Child, spawn
+from quell_agent.commands import PIPE, Child, Process, spawn
 from quell_executor.effect import RefusedError
 
 log = structlog.get_logger()
@@ -20,6 +20,10 @@ WORKER = "quell_agent.scan_worker"
 MEMORY_BYTES = 2 << 30
 ENDED_AT_MOST = 20
 """So many rule files may each end the compiler; then something else is wrong."""
+WHOLE = ""
+"""What the compiler says when it is at all of them together."""
+LATE = 3
+"""The compiler is ended when it is at one thing this many times as long as that may take of the processor."""
 Said = tuple[bool, list[tuple[str, str, str]], str, int, int, bool, bool]
 
 
@@ -73,7 +77,10 @@ class Rules:
     """A folder of rules, compiled once for each state that it is in."""
 
     def __init__(self, folder: Path, cache: Path, seconds: int = 20) -> None:
-        """Keep the compiled ones in `cache`. No rule file may take more `seconds` of the processor to compile."""
+        """Keep the compiled ones in `cache`.
+
+        No rule file may take more `seconds` of the processor to compile, nor three times as many by the clock.
+        """
         self._seconds = seconds
         self._folder = folder
         self._cache = cache
@@ -108,24 +115,39 @@ class Rules:
             arguments = ("compile", self._folder, target, json.dumps(list(ended)), str(self._seconds))
             worker = await spawn(WORKER, *arguments, child=Child(memory_bytes=MEMORY_BYTES), stdout=PIPE)
             try:
-                said, _ = await worker.communicate()
+                said = await self._last_said(worker)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     worker.kill()
                 await worker.wait()
-            lines = [json.loads(line) for line in said.splitlines()]
-            if worker.returncode == 0:
-                return {**ended, **lines[-1]}
-            if not lines:
+            if isinstance(said, dict):
+                return {**ended, **said}
+            if said == WHOLE:
                 break
-            ended[lines[-1]] = "it takes too much to compile"
+            ended[said] = "it takes too much to compile"
         raise RefusedError("RULES_INVALID", "the signatures can't be compiled")
+
+    async def _last_said(self, worker: Process) -> str | dict[str, str]:
+        """Return the last that a compiler says before it ends, or before it is at one thing for too long.
+
+        That is what is wrong with which files, or which file it is at.
+        """
+        assert worker.stdout is not None  # noqa: S101 - it is a pipe
+        said: str | dict[str, str] = WHOLE
+        with contextlib.suppress(TimeoutError):
+            while True:
+                seconds = LATE * self._seconds * (10 if said == WHOLE else 1)
+                line = await asyncio.wait_for(worker.stdout.readline(), seconds)
+                if not line.endswith(b"\n"):
+                    break
+                said = json.loads(line)
+        return said
 
 
 def _version(folder: Path) -> str:
-    """Return the digest over the rule files of a folder."""
+    """Return the digest over the rule files of a folder. What is no file is not read: the compiler leaves it out."""
     found = hashlib.sha256()
     for path in sorted(folder.glob("*.yar*")):
-        content = path.read_bytes()
+        content = path.read_bytes() if path.is_file() else b""
         found.update(f"{path.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
     return found.hexdigest()

@@ -1,7 +1,7 @@
 """A folder of rules made into one compiled file: each is tried alone first, so that a bad one spoils no other.
 
 Run in a worker process, which a rule file may end (by what it costs, or by a flaw of the compiler): it says before each
-which one it is at.
+which one it is at, and no name before all of them together.
 """
 
 import json
@@ -23,8 +23,7 @@ def compiled(folder: Path, target: Path, without: set[str], seconds: int) -> dic
     for path in sorted(folder.glob("*.yar*")):
         if path.name in without:
             continue
-        sys.stdout.write(json.dumps(path.name) + "\n")
-        sys.stdout.flush()
+        _say(path.name)
         _allow(seconds)
         try:
             text = path.read_text(encoding="utf-8")
@@ -36,12 +35,18 @@ def compiled(folder: Path, target: Path, without: set[str], seconds: int) -> dic
             continue
         whole.new_namespace(path.name)
         whole.add_source(text)
+    _say("")
     _allow(10 * seconds)
     part = target.with_suffix(".part")
     with part.open("wb") as out:
         whole.build().serialize_into(out)
     part.rename(target)
     return bad
+
+
+def _say(name: str) -> None:
+    sys.stdout.write(json.dumps(name) + "\n")
+    sys.stdout.flush()
 
 
 def _allow(seconds: int) -> None:

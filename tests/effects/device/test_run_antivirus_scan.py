@@ -130,6 +130,25 @@ async def test_a_rule_file_that_ends_the_compiler_is_left_out(scene: Scene) -> N
     assert found.path.exists()
 
 
+async def test_a_rule_file_that_holds_the_compiler_up_is_left_out(scene: Scene) -> None:
+    """One that costs nothing and gives no end: nobody writes to this pipe. The process is ended, the others count."""
+    os.mkfifo(scene.rules / "held.yar")
+    scene.file("bad", MARKER)
+    rules = Rules(scene.rules, scene.cache, seconds=1)
+    assert (await rules.compiled()).bad == {"held.yar": "it takes too much to compile"}
+    assert workers() == []
+    assert len((await scene.scan()).items) == 1
+
+
+async def test_a_compiler_that_never_gets_to_its_files_is_refused(scene: Scene) -> None:
+    """Without any time it says nothing; it is ended, and nothing is left for the next."""
+    with pytest.raises(RefusedError) as refusal:
+        await Rules(scene.rules, scene.cache, seconds=0).compiled()
+    assert refusal.value.failure.reason == "RULES_INVALID"
+    assert workers() == []
+    assert (await Rules(scene.rules, scene.cache).compiled()).bad == {}
+
+
 async def test_a_rule_that_finds_everything_stops_counting(scene: Scene) -> None:
     """It is told, and the good rule's finding stays; control: on few files it counts."""
     (scene.rules / "broad.yar").write_text("rule broad { condition: filesize > 0 }")
