@@ -26,7 +26,7 @@ from quell_runtime.identity import Identity
 from quell_runtime.pki import Authority
 
 DOVECOT = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin:/bin")
-PASSWORD, MASTER = "theirs", "ours"  # noqa: S105 - of a server on loopback in a test
+PASSWORD, MASTER = "theirs", "ours"
 OWNER = "mail"
 """The system user whose the mailboxes are: Dovecot serves none that are root's."""
 USERS = tuple(f"user{number}@example.org" for number in range(50))
