@@ -14,6 +14,8 @@ from quell_email.domain.facts import Headers
 
 WALL_SECONDS = 4.0
 MAX_ANSWER = 1 << 20
+MAX_LINKS_ANSWER = 64 << 20
+"""It has the text around the links, too."""
 
 
 class Parser:
@@ -38,19 +40,23 @@ class Parser:
         found = self._ask(b"b", raw)
         return None if found is None else frozenset(bytes.fromhex(mark) for mark in found["marks"])
 
+    def links(self, raw: bytes) -> dict[str, Any] | None:
+        """Return what `links.parts.read_links` says of a message, or None if it can't be read."""
+        return self._ask(b"l", raw, MAX_LINKS_ANSWER)
+
     def close(self) -> None:
         """End the child."""
         with self._turn:
             self._end()
 
-    def _ask(self, mode: bytes, raw: bytes) -> dict[str, Any] | None:
+    def _ask(self, mode: bytes, raw: bytes, most: int = MAX_ANSWER) -> dict[str, Any] | None:
         with self._turn:
             child = self._started()
             try:
                 _write(child, struct.pack(">I", len(raw)) + mode + raw)
                 until = time.monotonic() + WALL_SECONDS
                 (length,) = struct.unpack(">I", _read(child, 4, until))
-                if length > MAX_ANSWER:
+                if length > most:
                     raise EOFError  # noqa: TRY301 - no honest answer is as long
                 found: dict[str, Any] = json.loads(_read(child, length, until))
             except (OSError, EOFError, ValueError):
@@ -93,11 +99,11 @@ def _read(child: subprocess.Popen[bytes], length: int, until: float) -> bytes:
 
     """
     assert child.stdout is not None  # noqa: S101 - we asked for a pipe
-    found = b""
+    found = bytearray()
     while len(found) < length:
         ready, _, _ = select.select([child.stdout], [], [], max(0.0, until - time.monotonic()))
         piece = child.stdout.read(length - len(found)) if ready else b""
         if not piece:
             raise EOFError
         found += piece
-    return found
+    return bytes(found)
