@@ -1,0 +1,150 @@
+"""Which parts of a message an order means, and whether they can be taken out of it exactly.
+
+Exactly: every reader agrees where the part begins and ends, and nothing that is signed or encrypted holds it. A part
+is named by what any reader could call it; it is only touched where all readers see the same.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quell_email.domain.headers import MAX_VALUE, fields, parameter_texts, parse_all
+from quell_email.domain.mime import Part, UnparsableError, content_type_of, parts
+
+SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"})
+OPAQUE = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"})
+"""What holds parts that nobody without the key, or without unpacking a signature, can see."""
+ONCE = ("content-type", "content-transfer-encoding", "content-disposition", "mime-version")
+"""Headers of structure: readers differ about which counts if there are two."""
+_EMPTY_LINE = re.compile(rb"(?:\A|(?<=\n))\r?\n\Z")
+_MBOX = re.compile(rb"From [^\r\n]*\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How an attachment is told: by one of these. `file_name` decoded, `part` as IMAP counts."""
+
+    sha256: str = ""
+    file_name: str = ""
+    part: str = ""
+
+    def means(self, part: Part) -> bool:
+        """Tell whether a part is meant."""
+        if self.part:
+            return part.number == self.part
+        if self.file_name:
+            return plain_name(self.file_name) in {plain_name(name) for name in file_names(part)}
+        return hashlib.sha256(part.content).hexdigest() == self.sha256
+
+
+class CutError(Exception):
+    """It can't be taken out exactly; `reason` in upper snake case."""
+
+    def __init__(self, reason: str) -> None:
+        """Say why."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+def meant(raw: bytes, wanted: Wanted) -> Sequence[Part]:
+    """Return the parts that are meant, in order, none within another; empty if it can be told that there are none.
+
+    Raises:
+        UnparsableError: It can't be read within the limits.
+        CutError: One of them can't be taken out exactly, or nobody can tell what there is.
+
+    """
+    found: list[Part] = []
+    unseen = ""
+    for part in parts(raw):
+        unseen = unseen or _unseen(part)
+        if wanted.means(part) and not (found and within(part.number, found[-1].number)):
+            found.append(part)
+    if unseen == "MESSAGE_PARTIAL" or (unseen and not found):
+        raise CutError(unseen)
+    for part in found:
+        for entity in (*part.above, part):
+            _check(entity, part)
+    return found
+
+
+def file_names(part: Part) -> list[str]:
+    """Return every name that a reader could show for a part, decoded.
+
+    Raises:
+        UnparsableError: The header is longer than any honest one.
+
+    """
+    found = []
+    for header, name in (("content-disposition", "filename"), ("content-type", "name")):
+        for value in parse_all(part.block, header):
+            if len(value) >= MAX_VALUE:
+                raise UnparsableError("a header that long")
+            found += parameter_texts(value, name)
+    return found
+
+
+def plain_name(name: str) -> str:
+    """Return a file name as it is compared: without folders and without blanks around it, composed."""
+    return unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1].strip())
+
+
+def within(number: str, outer: str) -> bool:
+    """Tell by their numbers whether a part lies within another."""
+    return number.startswith(f"{outer}.")
+
+
+def own_headers(part: Part) -> tuple[bytes, bytes]:
+    """Return what stands before a part's headers (the mark of an mbox file), and the headers without the empty line."""
+    block = _EMPTY_LINE.sub(b"", part.block)
+    mark = _MBOX.match(block) if not part.above else None
+    at = mark.end() if mark else 0
+    return block[:at], block[at:]
+
+
+def _unseen(part: Part) -> str:
+    """Return why there may be more in a message than its parts, if this part says so."""
+    if part.content_type == "message/partial" and not part.above:
+        return "MESSAGE_PARTIAL"
+    if part.content_type in OPAQUE or any(entity.content_type == "multipart/encrypted" for entity in part.above):
+        return "MESSAGE_ENCRYPTED"
+    return ""
+
+
+def _check(entity: Part, part: Part) -> None:
+    """Refuse a part because of itself or of what holds it."""
+    if entity.content_type in OPAQUE or entity.content_type == "multipart/encrypted":
+        raise CutError("MESSAGE_ENCRYPTED")
+    if entity.content_type in SIGNATURES or entity.content_type == "multipart/signed":
+        raise CutError("MESSAGE_SIGNED")
+    if entity.content_type == "message/partial":
+        raise CutError("MESSAGE_PARTIAL")
+    if entity.raw is not part.raw:
+        raise CutError("ATTACHMENT_WRAPPED")
+    if not _plain_headers(entity) or not _plain_boundaries(entity, part):
+        raise CutError("STRUCTURE_AMBIGUOUS")
+
+
+def _plain_headers(entity: Part) -> bool:
+    found = fields(own_headers(entity)[1])
+    names = [name for name, _ in found or ()]
+    return found is not None and all(names.count(name) <= 1 for name in ONCE)
+
+
+def _plain_boundaries(entity: Part, part: Part) -> bool:
+    """Tell whether every reader finds the same boundaries in a multipart: no line begins like one and is none."""
+    if not content_type_of(entity.headers).lower().lstrip().startswith("multipart/"):
+        return True
+    others = [boundary for other in part.above if other is not entity for boundary in other.boundaries]
+    if entity is part or len(entity.boundaries) != 1 or any(_alike(entity.boundaries[0], one) for one in others):
+        return False
+    (boundary,) = entity.boundaries
+    alike = re.compile(rb"(?:\A|[\r\n])--" + re.escape(boundary))
+    lines = alike.findall(entity.raw[entity.start : entity.end])
+    return len(lines) == len(list(entity.delimiters(boundary)))
+
+
+def _alike(one: bytes, other: bytes) -> bool:
+    return one.startswith(other) or other.startswith(one)
