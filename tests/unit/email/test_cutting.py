@@ -39,7 +39,7 @@ def read_by_another(raw: bytes) -> dict[str, tuple[list[tuple[str, str]], str]]:
     """Return headers and body of each leaf by its number, as Python's own reader of mail sees them."""
     found = {}
 
-    def read(entity: Any, number: str, *, message: bool) -> None:
+    def read(entity: Any, number: str, *, message: bool) -> None:  # noqa: ANN401 - its stubs are vague
         items = [(name.lower(), str(value)) for name, value in entity.items()]
         payload = entity.get_payload()
         below = f"{number}." if number else ""
