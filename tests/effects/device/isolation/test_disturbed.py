@@ -4,11 +4,13 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from effect_runs import Silent
 from eventually import eventually
-from isolation_world import Device
+from isolation_world import ACTION, FULL, Device
 from network_lab import WORLD
 from quell_executor.effect import Plan
 
@@ -23,7 +25,7 @@ def table(device: Device, family: str, namespace: str = "device") -> str:
     return name
 
 
-async def noticed(device: Device, plan: Plan, change: Change) -> None:
+async def noticed(device: Device, plan: Plan, change: Change, reason: str = "RULES_DIFFER") -> None:
     """Change something while the effect watches: it notices, finds it failed, and makes it so again."""
     watching = asyncio.create_task(device.agent.moved(plan))
     # It listens before it looks, so what happens at any time from here on is noticed.
@@ -33,7 +35,7 @@ async def noticed(device: Device, plan: Plan, change: Change) -> None:
     began = time.perf_counter()
     await asyncio.wait_for(watching, 20)
     print(f"noticed after {1e3 * (time.perf_counter() - began):.1f} ms")  # noqa: T201 - measured, for who reads it
-    assert await device.states(plan) == ["FAILED"]
+    assert (await device.states(plan), await device.reasons(plan)) == (["FAILED"], [reason])
     await device.isolate()
     assert await device.leaking(WAYS) == []
 
@@ -138,7 +140,7 @@ async def test_a_new_agent_holds_the_devices_queues(device: Device) -> None:
 async def test_what_changes_is_noticed(device: Device, change: Change) -> None:
     """Devices, namespaces and files are looked after while it stands; a frame on a new device does not get out."""
     plan = await device.isolate()
-    await noticed(device, plan, change)
+    await noticed(device, plan, change, "NOT_AT_BOOT" if change is file_deleted else "RULES_DIFFER")
     if change is device_added:
         assert not await device.leaks("device frame n0 88b5")
     if change is device_renamed:
@@ -174,6 +176,25 @@ async def test_changes_while_no_agent_runs_are_made_good(device: Device, change:
     assert await device.states(plan) == ["FAILED"]
     await device.isolate()
     assert await device.leaking(WAYS) == []
+
+
+async def test_what_gets_out_though_every_rule_stands_is_told(device: Device) -> None:
+    """Sent to the loopback, which is open, and out by a device from there, past its rules; gone, all is well again."""
+    way, loopback = "device udp 192.0.2.1 53", ("device", "tc", "qdisc")
+    device.lab.run("device", "ip", "route", "add", "192.0.2.1/32", "dev", "lo", "src", "10.90.2.1")
+    device.lab.run(*loopback, "add", "dev", "lo", "clsact")
+    redirect = "filter add dev lo egress u32 match ip dst 192.0.2.1 action mirred egress redirect dev w0"
+    if device.lab.code("device", "tc", *redirect.split()):
+        pytest.skip("this kernel redirects nothing from device to device (u32, mirred)")
+    plan = replace(await device.agent.plan(FULL, None), action=ACTION)
+    await device.agent.apply(plan, Silent())
+    assert await device.leaks(way)
+    assert (await device.states(plan), await device.reasons(plan)) == (["FAILED"], ["STILL_GETS_OUT"])
+    device.lab.run(*loopback, "del", "dev", "lo", "clsact")
+    device.lab.run("device", "ip", "route", "del", "192.0.2.1/32", "dev", "lo")
+    assert not await device.leaks(way)
+    assert await device.states(plan) == ["DONE"]
+    await device.release(plan)
 
 
 async def test_others_rules_in_our_tables_are_not_thrown_away(device: Device) -> None:
