@@ -29,7 +29,7 @@ from quell_agent.execution import fanotify, mounts, openers, saved
 from quell_agent.execution.board import Board
 from quell_agent.execution.fanotify import Event
 from quell_agent.execution.guards import TICK, Guards
-from quell_agent.execution.policy import CLOSED, is_roots_alone
+from quell_agent.execution.policy import CLOSED, LIBRARIES, is_below, is_roots_alone
 from quell_agent.execution.trust import login_paths, path_of
 
 SOCKET = "guardian.sock"
@@ -104,12 +104,13 @@ class Guardian:
                 return True
             if not event.starts and os.pread(event.descriptor, 4, 0) != b"\x7fELF":
                 return True
-            path = path_of(event.descriptor, status)
+            path = path_of(event.descriptor, status) or ""
         except OSError:
             return False
         if openers.is_of(event.pid, self.guards.board.ours):
             return True
-        return path in self.login and path is not None and is_roots_alone(path)
+        loads = not event.starts and is_below(path, LIBRARIES)
+        return (loads or path in self.login) and is_roots_alone(path)
 
     def _serve(self, ready: set[int]) -> None:
         if self.listener.fileno() in ready:

@@ -14,10 +14,12 @@ PACKAGES = "/var/lib/dpkg"
 OWN = ("quell_agent", "quell_executor", "quell_runtime", "quell")
 LOGIN = (
     *("/proc/1/exe", "/sbin/init", "/bin/sh", "/bin/bash", "/bin/dash", "/bin/login", "/sbin/agetty", "/sbin/sulogin"),
-    *("/bin/su", "/usr/bin/sudo", "/bin/kill", "/usr/sbin/sshd", "/usr/lib/openssh/sshd-*"),
+    *("/bin/su", "/usr/bin/sudo", "/bin/kill", "/bin/systemctl", "/usr/sbin/sshd", "/usr/lib/openssh/sshd-*"),
     *("/lib*/ld-linux*.so*", "/lib/*/libc.so.6", "/lib/*/libpam*.so*", "/lib/*/libnss_*.so*", "/lib/*/security/*.so"),
 )
-"""Programs by which root comes in, and what they load: never refused while they are root's alone."""
+"""Programs by which root comes in and releases, and what they load: never refused while they are root's alone."""
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+"""Where what those load lies besides; what is root's alone there is loaded where no guard can be had to look at it."""
 
 
 @dataclass(frozen=True, slots=True)

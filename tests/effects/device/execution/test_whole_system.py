@@ -127,3 +127,22 @@ async def test_broken_and_closed_the_minimum_starts(place: Place) -> None:
     assert (place.runs(allowed, SAID), place.stranger_runs()) == (True, False)
     assert (await place.status()).guardian == guardian
     assert set((await undo(effect, plan)).after) == {DONE}
+
+
+async def test_closed_without_a_guard_root_comes_in_and_ends_it(place: Place) -> None:
+    """Where no guard can be had, root's ways in and out start, with their libraries; other programs do not."""
+    effect = RestrictCodeExecution(House(DATA, base=Policy(dead="closed")))
+    await do(effect, Order())
+    status = await place.status()
+    (DATA / "policy.json").write_text("")
+    os.kill(status.guard, signal.SIGKILL)
+    del effect
+    end = time.monotonic() + 30
+    while (await place.status()).policy:
+        assert time.monotonic() < end
+    assert not place.stranger_runs()
+    assert not place.runs("/usr/bin/perl", "-e", f"print '{SAID}'")
+    assert place.runs("/bin/su", "-c", f"echo {SAID}")
+    assert place.runs("/bin/bash", "-lc", f"systemctl --version >/dev/null && echo {SAID}")
+    place.runs("/bin/su", "-c", f"kill {status.guardian}")
+    assert place.stranger_runs()
