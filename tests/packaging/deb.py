@@ -98,7 +98,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.mark.timeout(900)
 def test_a_life_of_the_package(machine: Machine) -> None:
-    """Installed, upgraded while work waits, kept while isolated or restricted, removed, purged: then it is as before."""
+    """Installed, upgraded while work waits, kept while isolated or restricted, removed, purged: nothing is left."""
     before = machine.files()
     data = machine.root / DATA
 
