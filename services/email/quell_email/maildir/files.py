@@ -8,6 +8,7 @@ from contextlib import contextmanager
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_REPLACE = 1
+_EXCHANGE = 2
 MOST_TEXT = 64 << 20
 """Bytes of a file that is read at once: its mailbox's user may have made it as large as the disk, or larger."""
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +59,18 @@ def move(source: int, name: str, target: int, new_name: str) -> None:
 
     """
     if _libc.renameat2(source, os.fsencode(name), target, os.fsencode(new_name), _NO_REPLACE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def exchange(within: int, one: str, other: str) -> None:
+    """Swap two names of a directory: at no time is either missing.
+
+    Raises:
+        OSError: `ENOENT`: one is gone.
+
+    """
+    if _libc.renameat2(within, os.fsencode(one), within, os.fsencode(other), _EXCHANGE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

@@ -1,0 +1,85 @@
+"""The port to what sends a mailbox's mail on: Sieve scripts, `.forward`. What a backend has of it, it lists."""
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from quell.remediation.v1 import forwarding_pb2
+
+RULE = forwarding_pb2.FORWARDING_MECHANISM_RULE
+FILE = forwarding_pb2.FORWARDING_MECHANISM_FILE
+TURNED_OFF = (
+    b"# Turned off by the security team: it may send mail outside, and can't be changed in part.\r\n"
+    b"# Ask them to have it back as it was.\r\n"
+)
+"""What stands instead of what is turned off as a whole: nothing but comments, so that mail is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script or a file of a mailbox that may send its mail on, as it is now.
+
+    `place` tells it from the others of its mailbox, `name` is what other scripts include it by. `active`: the server
+    runs it by itself. `link` is where it leads to, if it is a link to what is no place of this mailbox; it has no
+    content then. `record` is whatever else the backend needs to restore it exactly.
+    """
+
+    place: str
+    mechanism: forwarding_pb2.ForwardingMechanism.ValueType
+    content: bytes
+    active: bool
+    name: str = ""
+    link: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def reads_as(self, other: "Script") -> bool:
+        """Tell whether both do the same where they are run."""
+        return (self.content, self.link) == (other.content, other.link)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {**asdict(self), "content": base64.b64encode(self.content).decode()}
+
+
+def script_of(plain: Mapping[str, Any]) -> Script:
+    """Return what was made `plain`."""
+    return Script(**{**plain, "content": base64.b64decode(plain["content"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a script or a file is like.
+
+    `disarmed` is what is to stand instead: the same bytes if it sends nothing outside. `outside` and `inside` are where
+    it sends mail, an empty text for what can't be told. `whole` says why it is turned off as a whole, empty if it is
+    not, and `rules` what else it does.
+    """
+
+    disarmed: bytes
+    outside: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    whole: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class Forwards(Protocol):
+    """What sends mail on, by canonical address of the mailbox. Nothing here decides whether it may be changed."""
+
+    async def addresses(self) -> Collection[str]:
+        """Return every mailbox that can be listed; a backend that can't list has none."""
+
+    async def read(self, mailbox: str) -> Sequence[Script]:
+        """Return every place of a mailbox that is there, active or not.
+
+        Raises:
+            RefusedError: MAILBOX_UNKNOWN: there is no such mailbox. BACKEND_AWAY: it can't be read now.
+
+        """
+
+    async def replace(self, mailbox: str, old: Script, new: Script) -> bool:
+        """Put `new` where `old` is, if that still reads as `old`; tell whether it reads as `new` now.
+
+        What somebody else has written meanwhile stays. Which script is active stays, too. Durable when it returns; once
+        begun it goes to its end.
+        """
