@@ -9,7 +9,9 @@ token            the token that it enrolled with: after weeks away it opens the 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from quell.agent.v1 import line_pb2
@@ -17,10 +19,12 @@ from quell.warrant.v1 import enrolment_pb2, seal_pb2
 
 from quell_agent.settings import AgentSettings
 from quell_runtime import enrolment_token, pki
+from quell_runtime.addresses import parse
 from quell_runtime.errors import QuellError
 from quell_runtime.sealing import SealKey, device_id, key_id_of
 from quell_runtime.seams import Clock, stamp
 
+log = structlog.get_logger()
 STATEMENT = enrolment_pb2.Enrolment.DESCRIPTOR.full_name
 
 
@@ -37,6 +41,13 @@ class Home:
     deployment: str
     root_key: bytes
     address: str
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 class Identity:
@@ -72,13 +83,28 @@ class Identity:
         return Home(found["deployment"], bytes.fromhex(found["root_key"]), found["address"])
 
     def hosts(self) -> list[str]:
-        """Return the addresses that the gateway was last known by."""
+        """Return the addresses that the gateway was last known by, as far as they can be its own.
+
+        They stay open on an isolated device, and whom a name stands for is said by resolver and talker. So an address
+        that its operator has written out is the only one, and others count only where its networks are.
+        """
+        if not self.enrolled:
+            return []
+        if (only := _address(parse(self.home().address).host)) is not None:
+            return [str(only)]
         path = self._folder / "hosts.json"
-        return [str(each) for each in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+        return self._its_own(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
 
     def keep_hosts(self, hosts: Sequence[str]) -> None:
-        """Keep the addresses that the gateway has now."""
-        self._replace("hosts.json", json.dumps(list(hosts)).encode())
+        """Keep the addresses that the gateway is said to have now; if none can be its own, those that it had."""
+        if own := self._its_own(hosts):
+            self._replace("hosts.json", json.dumps(own).encode())
+        else:
+            log.warning("gateway_is_elsewhere", hosts=list(hosts))
+
+    def _its_own(self, hosts: Sequence[str]) -> list[str]:
+        networks = self._settings.gateway_networks
+        return [host for host in hosts if not networks or any(ip_address(host) in network for network in networks)]
 
     def enrolment(self) -> line_pb2.Enrol:
         """Return what the talker needs to enrol. Asked again with the same token, the gateway answers again.

@@ -7,8 +7,9 @@ import contextlib
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from quell_executor.quorum import Quorum, quorums_of
@@ -22,6 +23,7 @@ CAPS: Mapping[str, int] = {
     "offboard_machine": 2,
 }
 """How many effects of a kind the agent begins in an hour, unless it is told otherwise. What lets go has no cap."""
+Network = IPv4Network | IPv6Network
 MEMORY_MB, LEAST_MEMORY_MB = 2048, 256
 
 
@@ -39,7 +41,8 @@ class AgentSettings:
     of YARA rules; `max_effects_per_hour` its own caps by kind, which no server can lift; `quorums` how many of the
     `approvers` must have sealed what is carried out, by kind: it holds who they are and their own public keys;
     `unguarded` what starts while execution is restricted and no guard lives: all (`open`) or nothing (`closed`);
-    `memory_mb` the most memory that each of its processes may take, in MiB.
+    `memory_mb` the most memory that each of its processes may take, in MiB; `gateway_networks` where the gateway's
+    addresses can be, none: anywhere.
     """
 
     data: Path
@@ -48,6 +51,7 @@ class AgentSettings:
     log_level: str = "info"
     unguarded: str = "open"
     memory_mb: int = MEMORY_MB
+    gateway_networks: Sequence[Network] = ()
     max_effects_per_hour: Mapping[str, int] = field(default_factory=lambda: CAPS)
     quorums: Mapping[str, Quorum] = field(default_factory=dict)
 
@@ -83,6 +87,7 @@ class AgentSettings:
             log_level=str(written.get("log_level", "info")),
             unguarded=str(written.get("unguarded", "open")),
             memory_mb=_memory(written.get("memory_mb", MEMORY_MB)),
+            gateway_networks=_networks(written.get("gateway_networks", [])),
             max_effects_per_hour=_caps(written.get("max_effects_per_hour", {})),
             quorums=_quorums(written.get("quorums", {}), written.get("approvers", {})),
         )
@@ -132,6 +137,16 @@ def _memory(found: object) -> int:
     if not str(found).isdecimal() or int(str(found)) < LEAST_MEMORY_MB:
         raise ConfigInvalidError(f"memory_mb must be a number of MiB, from {LEAST_MEMORY_MB} on", "memory_mb")
     return int(str(found))
+
+
+def _networks(found: object) -> Sequence[Network]:
+    texts = found.split(",") if isinstance(found, str) else found
+    try:
+        if isinstance(texts, list):
+            return tuple(map(ip_network, map(str, texts)))
+    except ValueError:
+        pass
+    raise ConfigInvalidError('gateway_networks is a list of networks, as ["192.0.2.0/28"]', "gateway_networks")
 
 
 def _quorums(needed: object, approvers: object) -> Mapping[str, Quorum]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,11 +56,11 @@ async def test_a_message_is_heard() -> None:
         assert (await anext(aiter(frames))).opened.stream == 7
 
 
-def agent(folder: Path) -> tuple[Identity, bytes]:
+def agent(folder: Path, gateway: str = "gateway:2", *networks: str) -> tuple[Identity, bytes]:
     """Return an agent that has a token, and the root key that the token names."""
     key = pki.new_seal_key(folder / "root.pem")
-    token = EnrolmentToken("enrol:1", "gateway:2", bytes(32), key_id_of(key.public), bytes(32))
-    settings = AgentSettings(data=folder, token=token.text())
+    token = EnrolmentToken("enrol:1", gateway, bytes(32), key_id_of(key.public), bytes(32))
+    settings = AgentSettings(data=folder, token=token.text(), gateway_networks=tuple(map(ip_network, networks)))
     assert enrolment_token.parse(settings.token) == token
     return Identity(settings, SystemClock()), key.public
 
@@ -93,3 +94,35 @@ async def test_it_can_not_have_files_read_that_nobody_brings(tmp_path: Path) -> 
     with pytest.raises(FrameError):
         await line._heard(line_pb2.FromTalker(resolved=line_pb2.Resolved(hosts=["a; rule"])))  # noqa: SLF001
     assert identity.hosts() == []
+
+
+@pytest.mark.parametrize(
+    ("gateway", "networks", "said", "open_"),
+    [
+        ("gateway:2", (), ["192.0.2.7", "2001:db8::7"], ["192.0.2.7", "2001:db8::7"]),
+        ("gateway:2", (), [f"192.0.2.{last}" for last in range(10, 40)], [f"192.0.2.{last}" for last in range(10, 26)]),
+        ("gateway:2", ("192.0.2.0/28",), ["192.0.2.7", "192.0.2.77", "2001:db8::7"], ["192.0.2.7"]),
+        ("gateway:2", ("192.0.2.0/28",), ["192.0.2.77"], []),
+        ("192.0.2.9:2", (), ["192.0.2.7"], ["192.0.2.9"]),
+        ("[2001:db8::9]:2", (), ["192.0.2.7"], ["2001:db8::9"]),
+    ],
+    ids=["a name", "too many", "in its networks", "nowhere in them", "an address", "an address of IPv6"],
+)
+async def test_what_it_can_have_left_open(
+    tmp_path: Path, gateway: str, networks: Sequence[str], said: Sequence[str], open_: Sequence[str]
+) -> None:
+    """No more than so many of a name; none outside of the gateway's networks; of an address, that one."""
+    identity, root = agent(tmp_path, gateway, *networks)
+    identity.settle(line_pb2.Enrolled(deployment="home", root_key=root))
+    line = Line(identity, AgentSettings(data=tmp_path), SeededRng(), lambda: None)
+    await line._heard(line_pb2.FromTalker(resolved=line_pb2.Resolved(hosts=said)))  # noqa: SLF001
+    assert identity.hosts() == open_
+
+
+async def test_a_forged_answer_does_not_cut_the_way_that_was_known(tmp_path: Path) -> None:
+    """The addresses that could be the gateway's stay; others come in their place only from its networks."""
+    identity, root = agent(tmp_path, "gateway:2", "192.0.2.0/28")
+    identity.settle(line_pb2.Enrolled(deployment="home", root_key=root))
+    for said, known in (("192.0.2.7", "192.0.2.7"), ("198.51.100.1", "192.0.2.7"), ("192.0.2.8", "192.0.2.8")):
+        identity.keep_hosts([said])
+        assert identity.hosts() == [known]

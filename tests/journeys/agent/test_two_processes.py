@@ -108,9 +108,20 @@ async def test_a_talker_that_dies_is_started_again(house: House) -> None:
     await comes(lambda: connected(house))
 
 
-def test_its_addresses_are_known_for_when_nobody_can_be_asked(house: House) -> None:
-    """What the gateway's name stands for is kept, so that an isolated device finds the way."""
-    assert json.loads((house.folder / "agent/hosts.json").read_text(encoding="utf-8")) == ["127.0.0.1"]
+async def test_its_addresses_are_known_for_when_nobody_can_be_asked(house: House) -> None:
+    """What the gateway's name stands for is kept, so that an isolated device finds the way; of an address, nothing."""
+    hosts, home = (house.folder / "agent" / name for name in ("hosts.json", "home.json"))
+    assert not hosts.exists()
+    by_address = home.read_text(encoding="utf-8")
+    home.write_text(by_address.replace("127.0.0.1", "localhost"), encoding="utf-8")
+    try:
+        for talker in talkers_of(agent_of(house)):
+            talker.kill()
+        await comes(hosts.exists)
+        assert "127.0.0.1" in json.loads(hosts.read_text(encoding="utf-8"))
+        await comes(lambda: connected(house))
+    finally:
+        home.write_text(by_address, encoding="utf-8")
 
 
 async def test_with_the_agent_its_talker_ends(house: House) -> None:

@@ -53,3 +53,18 @@ def test_a_folder_that_others_write_is_refused(tmp_path: Path) -> None:
     data.chmod(0o770)
     with pytest.raises(ConfigInvalidError, match="others can write there"):
         AgentSettings.load(config)
+
+
+def test_where_the_gateway_can_be_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the file, or from the environment; what is no network is refused, host bits too."""
+    wide = AgentSettings.load(written(tmp_path, ""))
+    assert wide.gateway_networks == ()
+    text = 'gateway_networks = ["192.0.2.0/28", "2001:db8::/64"]'
+    found = AgentSettings.load(written(tmp_path, text)).gateway_networks
+    assert [str(each) for each in found] == ["192.0.2.0/28", "2001:db8::/64"]
+    monkeypatch.setenv("QUELL_GATEWAY_NETWORKS", "192.0.2.0/28,2001:db8::/64")
+    assert AgentSettings.load(written(tmp_path, "")).gateway_networks == found
+    for bad in ("gateway", "192.0.2.7/28", ""):
+        monkeypatch.setenv("QUELL_GATEWAY_NETWORKS", bad)
+        with pytest.raises(ConfigInvalidError):
+            AgentSettings.load(written(tmp_path, ""))
