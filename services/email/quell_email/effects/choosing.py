@@ -2,28 +2,29 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from quell.remediation.v1 import failure_pb2, item_pb2, target_pb2
+from quell.remediation.v1 import item_pb2, target_pb2
 
 from quell_email.domain.exclusions import Exclusions
 from quell_email.domain.mailboxes import Found, Mailboxes
 from quell_email.domain.selection import Criterion, address_of, again, criteria, key_of, names_of
-from quell_executor.effect import Finding, PlannedItem, RefusedError
+from quell_email.effects.findings import UNPARSABLE
+from quell_executor.effect import PlannedItem, RefusedError
 
 AT_ONCE = 4
 """Mailboxes that are worked on at a time: fsyncs of different folders overlap."""
-UNPARSABLE = "MESSAGE_UNPARSABLE"
-REFUSALS = {
-    UNPARSABLE: "it can't be parsed, so nobody can tell whether it is meant: look at it by hand",
-    "EXCLUDED_MAILBOX": "nothing is taken from this mailbox: the email service's own exclusion",
-    "EXCLUDED_SIMULATION": "it belongs to a phishing simulation: the email service's own exclusion",
-}
 NOTES = {
     UNPARSABLE: "can't be parsed",
     "EXCLUDED_MAILBOX": "in a mailbox that is excluded",
     "EXCLUDED_SIMULATION": "of a phishing simulation",
+    "MESSAGE_TOO_LARGE": "larger than what is worked on",
+    "MESSAGE_SIGNED": "signed as they are",
+    "MESSAGE_ENCRYPTED": "encrypted, so that nobody can look inside",
+    "MESSAGE_PARTIAL": "a piece of a message only",
+    "ATTACHMENT_WRAPPED": "encoded as a whole",
+    "STRUCTURE_AMBIGUOUS": "read differently by different programs",
 }
 
 
@@ -131,12 +132,6 @@ def notes(chosen: Sequence[Chosen]) -> tuple[str, ...]:
     )
 
 
-def left_alone(refused: str) -> Finding:
-    """Return what is found of an item that is left alone."""
-    failure = failure_pb2.Failure(reason=refused, message=REFUSALS[refused])
-    return Finding(item_pb2.ITEM_STATE_REFUSED, failure)
-
-
 async def each_mailbox(
     items: Sequence[PlannedItem], work: Callable[[str, Sequence[PlannedItem]], Awaitable[None]]
 ) -> None:
@@ -150,8 +145,11 @@ async def each_mailbox(
         async with turn:
             await work(mailbox, some)
 
-    ends = await asyncio.gather(*(one(mailbox, some) for mailbox, some in grouped.items()), return_exceptions=True)
-    for end in ends:
-        # Only now: what failed in one mailbox is no reason to leave the others half done.
+    await all_ended(one(mailbox, some) for mailbox, some in grouped.items())
+
+
+async def all_ended(works: Iterable[Coroutine[None, None, None]]) -> None:
+    """Do all of it, and only then raise what one has raised: what fails is no reason to leave others half done."""
+    for end in await asyncio.gather(*works, return_exceptions=True):
         if end is not None:
             raise end

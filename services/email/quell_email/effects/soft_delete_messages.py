@@ -4,22 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2, remediation_pb2, target_pb2
+from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb2
 
 from quell_email.domain.mailboxes import Held, Mailboxes, Place, Sight
 from quell_email.domain.selection import SENT, names
-from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, left_alone, notes, planned
+from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, planned
+from quell_email.effects.findings import PURGED, hindered, left_alone
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress
 
 BATCH = 1000
-PURGED = failure_pb2.Failure(reason="MESSAGE_PURGED", message="it was held for its time, and is gone for good")
-OBSTACLES = {
-    "FOLDER_GONE": "its folder is no longer there",
-    "NAME_TAKEN": "another message has its place",
-    "MESSAGE_CHANGED": "the message that we hold was changed",
-    "KEYWORD_GONE": "its folder no longer knows one of its keywords",
-    "RECORD_LOST": "the record of where it was is lost",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +123,7 @@ def _taken(item: PlannedItem, sight: Sight) -> Finding:
 
 def _reverted(digest: str, sight: Sight, hinders: Mapping[str, str]) -> Finding:
     if obstacle := hinders.get(digest, ""):
-        failure = failure_pb2.Failure(reason=obstacle, message=OBSTACLES.get(obstacle, ""))
-        return Finding(item_pb2.ITEM_STATE_CONFLICT, failure)
+        return hindered(obstacle)
     if digest in sight.held:
         return Finding(item_pb2.ITEM_STATE_PLANNED)
     if digest in sight.visible:

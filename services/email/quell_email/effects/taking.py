@@ -1,0 +1,122 @@
+"""Moving messages from a mailbox into the vault: the bytes, then the record, and only then are they removed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+from quell_email.domain.mailboxes import Mailboxes, Place
+from quell_email.domain.mime import UnparsableError, header_block
+from quell_email.effects.choosing import all_ended
+from quell_email.effects.quarantine_record import QuarantineRecord, still_taking
+from quell_email.parsing.parser import Parser
+from quell_email.vault.records import Kept, KeptState, kept_id
+from quell_email.vault.vault import Vault
+from quell_executor.effect import PlannedItem, RefusedError
+from quell_runtime.seams import Clock, Point, nowhere
+
+log = structlog.get_logger()
+AT_ONCE = 4
+"""Messages of a mailbox that are in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One message to take, by its planned item, and when it goes for good."""
+
+    planned: PlannedItem
+    purge_time: datetime
+
+    @property
+    def sha256(self) -> str:
+        """The message."""
+        return self.planned.item.message.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """How messages are taken, for one kind and one action at a time."""
+
+    mailboxes: Mailboxes
+    vault: Vault
+    parser: Parser
+    clock: Clock
+    point: Point = field(default=nowhere)
+
+    async def take(self, kind: str, action: str, mailbox: str, wanted: Sequence[Wanted]) -> None:
+        """Take every copy of these that is in sight; what can't be is left. Doing it again does what is left."""
+        read: dict[str, QuarantineRecord] = {}
+        try:
+            await self._store(mailbox, wanted, read)
+            self.point("quarantine.stored")
+            places = await self.mailboxes.places(mailbox, list(read), sent=False)
+            there = [one for one in wanted if one.sha256 in places and one.sha256 in read]
+            earlier = {record.key: record for record in await self._begun(kind, action, there)}
+            records = [
+                self._record(kind, action, one, _at(read[one.sha256], places[one.sha256], earlier.get(one.planned.key)))
+                for one in there
+            ]
+            await self.vault.keep(records)
+        except BaseException:
+            self.vault.abandon(read)
+            raise
+        self.vault.abandon(read.keys() - places.keys())
+        self.point("quarantine.kept")
+        await self.mailboxes.remove(mailbox, [one.sha256 for one in there], sent=False)
+        self.point("quarantine.removed")
+        left = await self.mailboxes.places(mailbox, [one.sha256 for one in there], sent=False)
+        await self.vault.settle([kept_id(action, one.planned.key) for one in there if one.sha256 not in left])
+
+    async def _store(self, mailbox: str, wanted: Sequence[Wanted], read: dict[str, QuarantineRecord]) -> None:
+        """Put the bytes of those that are in sight into the vault; `read` is told what they say."""
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def one(sha256: str) -> None:
+            async with turn:
+                try:
+                    content = await self.mailboxes.read(mailbox, sha256)
+                except RefusedError as refusal:
+                    log.warning("message_not_read", reason=refusal.failure.reason)
+                    return
+                if content is not None:
+                    record = await asyncio.to_thread(self._parsed, content)
+                    await self.vault.put(content)
+                    read[sha256] = record
+
+        await all_ended(one(each.sha256) for each in wanted)
+
+    def _parsed(self, content: bytes) -> QuarantineRecord:
+        try:
+            headers = self.parser.headers(header_block(content))
+        except UnparsableError:
+            headers = None
+        return QuarantineRecord((), headers, self.parser.marks(content))
+
+    async def _begun(self, kind: str, action: str, wanted: Sequence[Wanted]) -> list[Kept]:
+        """Return the records that this action has made before it was interrupted."""
+        known = await self.vault.of(kind, [one.planned.key for one in wanted])
+        return [record for record in known if record.action == action and record.state is KeptState.TAKING]
+
+    def _record(self, kind: str, action: str, wanted: Wanted, record: QuarantineRecord) -> Kept:
+        planned = wanted.planned
+        return Kept(
+            id=kept_id(action, planned.key),
+            kind=kind,
+            action=action,
+            key=planned.key,
+            mailbox=planned.item.message.mailbox.removeprefix("mailboxes/"),
+            item=planned.item,
+            contents=(wanted.sha256,),
+            before=record.dump(),
+            state=KeptState.TAKING,
+            take_time=self.clock.now(),
+            purge_time=wanted.purge_time,
+        )
+
+
+def _at(read: QuarantineRecord, places: Sequence[Place], earlier: Kept | None) -> QuarantineRecord:
+    """Return what was read with where its copies are, or were when this was begun."""
+    recorded = QuarantineRecord.load(earlier.before).places if earlier else ()
+    return replace(read, places=still_taking(recorded, places))
