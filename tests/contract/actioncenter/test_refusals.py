@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 import refusals_of_actions
+import refusals_of_asking
 import refusals_of_investigations
 import refusals_of_the_rest
 from center_house import House
@@ -21,6 +22,7 @@ from refusals import TABLE, Bearing, Refusal
 
 __all__ = [
     "refusals_of_actions",
+    "refusals_of_asking",
     "refusals_of_investigations",
     "refusals_of_the_rest",
 ]
