@@ -1,8 +1,8 @@
 """The process that reads hostile mail: `python -m quell_email.parsing.child`. It answers its parent until that is gone.
 
-A request is its length (4 bytes), a letter (`h`: a header block, `b`: a whole message, `l`: its links), and the bytes;
-an answer is its length and JSON. A message that costs more than 2 s of processor time or 512 MB ends the process, and
-only it.
+A request is its length (4 bytes), a letter (`h`: a header block, `b`: a whole message, `l`: its links, `c`: a
+question of `parsing.cuts`), and the bytes; an answer is its length and JSON. A message that costs more than 2 s of
+processor time or 512 MB ends the process, and only it.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from quell_email.domain.mime import UnparsableError
 from quell_email.links.parts import read_links
+from quell_email.parsing.cuts import read_cuts
 from quell_email.parsing.reading import read_body, read_headers
 
 CPU_SECONDS = 2
@@ -28,6 +29,8 @@ def answer(mode: bytes, raw: bytes) -> dict[str, Any]:
                 return read_headers(raw)
             case b"l":
                 return read_links(raw)
+            case b"c":
+                return read_cuts(raw)
             case _:
                 return {"marks": [mark.hex() for mark in read_body(raw)]}
     except UnparsableError as error:

@@ -10,7 +10,10 @@ import threading
 import time
 from typing import Any
 
+from quell_email.domain.attachments import Wanted
+from quell_email.domain.cutting import Cutting
 from quell_email.domain.facts import Headers
+from quell_email.parsing import cuts
 
 WALL_SECONDS = 4.0
 MAX_ANSWER = 1 << 20
@@ -43,6 +46,16 @@ class Parser:
     def links(self, raw: bytes) -> dict[str, Any] | None:
         """Return what `links.parts.read_links` says of a message, or None if it can't be read."""
         return self._ask(b"l", raw, MAX_LINKS_ANSWER)
+
+    def cutting(self, raw: bytes, wanted: Wanted) -> Cutting | None:
+        """Return how to take an attachment out of a message, or None if it can't be read.
+
+        Raises:
+            CutError: It can't be done exactly.
+
+        """
+        found = self._ask(b"c", cuts.asked(raw, wanted))
+        return None if found is None else cuts.told(found)
 
     def close(self) -> None:
         """End the child."""
