@@ -45,17 +45,25 @@ WantedBy=sysinit.target
     "test-early.service": """\
 [Unit]
 DefaultDependencies=no
-After=quell-agent-isolation.service
+After=quell-agent-isolation.service quell-agent-restriction.service
 Wants=network-pre.target
 Before=network-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c '{ /usr/sbin/nft list tables; ip -brief link; } >/run/early'
+ExecStart=/bin/sh /usr/local/lib/early
 [Install]
 WantedBy=sysinit.target
 """,
 }
+EARLY = """\
+exec >/run/early 2>&1
+/usr/sbin/nft list tables
+ip -brief link
+if /usr/local/bin/stranger; then echo stranger starts; else echo stranger refused; fi
+{guards}
+"""
+GUARDS = "echo guards $(cat /sys/fs/cgroup/system.slice/quell-agent-restriction.service/cgroup.procs)"
 WITNESS = """\
 while :; do
   read -r now _ </proc/uptime
@@ -67,7 +75,10 @@ while :; do
   sleep 0.1
 done >/run/witness
 """
-PATIENCE = "[Service]\nTimeoutStartSec=300\nWatchdogSec=300\n"
+PATIENCE = {
+    "quell-agent": "[Service]\nTimeoutStartSec=300\nWatchdogSec=300\n",
+    "quell-agent-restriction": "[Service]\nTimeoutStartSec=300\n",
+}
 """An emulated processor is some 30 times slower than a real one."""
 NETWORK = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n"
 
@@ -103,8 +114,11 @@ def _disk(folder: Path, tree: Path, package: Path, port: int) -> Image:
     (tree / "root/agent.deb").unlink()
     for name, text in UNITS.items():
         (tree / "etc/systemd/system" / name).write_text(text, encoding="utf-8")
-    (tree / "etc/systemd/system/quell-agent.service.d").mkdir()
-    (tree / "etc/systemd/system/quell-agent.service.d/patience.conf").write_text(PATIENCE, encoding="utf-8")
+    for name, text in PATIENCE.items():
+        more = tree / f"etc/systemd/system/{name}.service.d"
+        more.mkdir()
+        (more / "patience.conf").write_text(text, encoding="utf-8")
+    (tree / "usr/local/lib/early").write_text(EARLY.format(guards=GUARDS), encoding="utf-8")
     (tree / "usr/local/lib/witness").write_text(WITNESS.format(gateway=GATEWAY, port=port), encoding="utf-8")
     shutil.copy(tree / "usr/bin/true", tree / "usr/local/bin/stranger")
     (tree / "etc/systemd/network/eth0.network").write_text(NETWORK, encoding="utf-8")
