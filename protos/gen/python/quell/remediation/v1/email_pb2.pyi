@@ -141,7 +141,24 @@ Global___ReleaseMessages: _TypeAlias = ReleaseMessages  # noqa: Y015
 
 @_typing.final
 class QuarantineAttachment(_message.Message):
-    """Take one attachment out of messages and leave everything else of them as it is, byte by byte."""
+    """Take one attachment out of messages and leave everything else of them as it is, byte by byte: a short notice takes the
+    place of the part, which keeps its headers but for those of type, encoding, length and name, and one header `X-Quell`
+    is put before all others. All copies are changed, the sender's own too; flags and dates stay. The attachment goes to
+    the vault for as long as quarantined messages (`quarantine_days`); then the notice stands, and an undo finds the
+    message MISSING, for the reason ATTACHMENT_PURGED.
+
+    Nobody verifies DKIM here; the preview counts the messages whose signatures say that they cover what is changed.
+
+    Reasons of items:
+      REFUSED              MESSAGE_SIGNED, MESSAGE_ENCRYPTED, MESSAGE_PARTIAL (S/MIME, PGP/MIME, message/partial),
+                           ATTACHMENT_WRAPPED (in a message that was encoded as a whole), STRUCTURE_AMBIGUOUS (readers
+                           differ about headers or boundaries), MESSAGE_UNPARSABLE, MESSAGE_TOO_LARGE (over 64 MiB),
+                           MESSAGE_SOFT_DELETED, EXCLUDED_MAILBOX, EXCLUDED_SIMULATION;
+      MISSING              ATTACHMENT_NOT_FOUND (a message that was named has no such attachment), ATTACHMENT_PURGED;
+      CONFLICT, by undo    MESSAGE_GONE, MESSAGE_EDITED, MESSAGE_HELD (soft-deleted or in quarantine since),
+                           NOT_THE_NEWEST (another attachment was taken out since), CONTENT_LOST, FOLDER_GONE,
+                           KEYWORD_GONE.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -179,21 +196,27 @@ Global___QuarantineAttachment: _TypeAlias = QuarantineAttachment  # noqa: Y015
 
 @_typing.final
 class RestoreAttachment(_message.Message):
-    """Put the attachment back: the messages are afterwards, byte by byte, what they were."""
+    """Put the attachment back, wherever the changed messages are now: they are afterwards, byte by byte, what they were."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTION_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Required. The action that took it out: `actions/{action}`."""
+    @_builtins.property
+    def mailboxes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only in these mailboxes: `mailboxes/{address}`. Empty: all that the action touched."""
+
     def __init__(
         self,
         *,
         action: _builtins.str = ...,
+        mailboxes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "mailboxes", b"mailboxes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
