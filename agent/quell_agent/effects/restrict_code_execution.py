@@ -120,7 +120,7 @@ class RestrictCodeExecution:
 
     async def _execution(self, before: Before) -> Finding:
         status, policy = await self._control.status(), before.policy
-        if status is None or status.policy not in ("", policy.digest) or not self._control.is_saved(policy):
+        if status is None or status.policy not in ("", policy.digest) or not await self._control.is_saved(policy):
             return Finding(item_pb2.ITEM_STATE_PLANNED)
         if not status.policy:
             return _failed("GUARD_DEAD")
@@ -140,7 +140,7 @@ class RestrictCodeExecution:
         return True
 
     async def _execution_back(self, before: Before) -> Finding:
-        if not self._control.is_gone() or not self._control.is_saved(None):
+        if not self._control.is_gone() or not await self._control.is_saved(None):
             return Finding(item_pb2.ITEM_STATE_PLANNED)
         if before.started and not await canary.stranger_starts(self._house.folder, self._house.trusted):
             return _failed("STILL_REFUSED")
@@ -156,7 +156,7 @@ class RestrictCodeExecution:
             if EXECUTION in kept:
                 status = await self._control.status()
                 policy = kept[EXECUTION].policy
-                if status is None or status.policy != policy.digest or not self._control.is_saved(policy):
+                if status is None or status.policy != policy.digest or not await self._control.is_saved(policy):
                     return
                 if first not in (None, status):
                     return

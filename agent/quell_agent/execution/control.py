@@ -107,10 +107,11 @@ class Control:
         except FileNotFoundError:
             return frozenset(mounts.mounted(self._root))
 
-    def is_saved(self, policy: Policy | None) -> bool:
+    async def is_saved(self, policy: Policy | None) -> bool:
         """Tell whether the next boot begins with this policy; None: with none."""
         try:
-            return saved.read(self._folder) == policy
+            # In a thread: a guard that hangs may be asked about the file.
+            return await asyncio.to_thread(saved.read, self._folder) == policy
         except FileNotFoundError:
             return policy is None
         except saved.BrokenError:
