@@ -37,17 +37,18 @@ plugin {{
 }}
 """
 NOBODY = 65534
+FOLDER = r"store message in folder: (.*)"
 
 
 @dataclass(frozen=True)
 class Actions:
-    """What a script does with the message. `kept`: it is in the mailbox, by the script's word or by itself."""
+    """What a script does with the message: addresses that get it, or are told of it, and folders that it ends in."""
 
     redirects: frozenset[str] = frozenset()
-    moved: frozenset[str] = frozenset()
-    """Those redirects after which the message is not kept by itself."""
     told: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
+    cancelling: frozenset[str] = frozenset()
+    """What the script does after which the message is not kept by itself: addresses, folders, `discard`."""
     failed: bool = False
 
 
@@ -73,18 +74,14 @@ class SieveJudge:
         """Run a script; a script that can't be compiled fails the test."""
         code, text = self._run(script)
         assert "failed to compile" not in text, text
-        blocks = re.split(r"^ \* ", text, flags=re.MULTILINE)[1:]
-        found: dict[str, set[str]] = {"redirects": set(), "moved": set(), "told": set(), "folders": set()}
-        for block in blocks:
-            if match := re.match(r"redirect message to: <(.*)>", block):
-                found["redirects"].add(match[1])
-                found["moved"] |= set() if "preserve implicit keep" in block else {match[1]}
-            elif match := re.match(r"store message in folder: (.*)", block):
-                found["folders"].add(match[1])
-            elif match := re.match(r"report incoming message as .* to: <(.*)>", block):
-                found["told"].add(match[1])
-            else:
-                found["told"] |= set(re.findall(r"\+ (?:To|Cc|Bcc): (.*)", block))
+        said, _, by_itself = text.partition("Implicit keep:")
+        found: dict[str, set[str]] = {"redirects": set(), "told": set(), "folders": set(), "cancelling": set()}
+        for block in re.split(r"^ \* ", said, flags=re.MULTILINE)[1:]:
+            what, whom = _read(block)
+            found[what] |= whom
+            if what != "told" and "preserve implicit keep" not in block:
+                found["cancelling"] |= whom
+        found["folders"] |= set(re.findall(FOLDER, by_itself))
         return Actions(**{name: frozenset(values) for name, values in found.items()}, failed=code != 0)
 
     def compiles(self, script: bytes) -> bool:
@@ -97,6 +94,19 @@ class SieveJudge:
         command = ["sieve-test", "-C", "-c", f"{self.folder}/dovecot.conf", str(path), f"{self.folder}/mail.eml"]
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)  # noqa: S603 - made here
         return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def _read(block: str) -> tuple[str, set[str]]:
+    """Return which field of the actions a line tells of, and what it adds there."""
+    if match := re.match(r"redirect message to: <(.*)>", block):
+        return "redirects", {match[1]}
+    if match := re.match(FOLDER, block):
+        return "folders", {match[1]}
+    if match := re.match(r"report incoming message as .* to: <(.*)>", block):
+        return "told", {match[1]}
+    if block.startswith("discard"):
+        return "cancelling", {"discard"}
+    return "told", set(re.findall(r"\+ (?:To|Cc|Bcc): (.*)", block))
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class _Reader:
             end = self._mark(b";")
             return Node(name, arguments, tests, None, (*head, end))
         opening = self._mark(b"{")
-        block = self.commands(_deeper(depth, opening))
+        block = self.commands(_deeper(depth, opening.start))
         closing = self._mark(b"}")
         return Node(name, arguments, tests, tuple(block), (*head, opening, closing))
 
@@ -130,8 +130,8 @@ class _Reader:
 
     def _test(self, depth: int) -> Node:
         start = self._next
-        token = self._tokens[start]
-        name, arguments, tests = self._head(_deeper(depth, token))
+        deeper = _deeper(depth, self.here.start if self.here else self._end)
+        name, arguments, tests = self._head(deeper)
         return Node(name, arguments, tests, None, tuple(self._tokens[start : self._next]))
 
     def _argument(self) -> Argument | None:
@@ -157,7 +157,7 @@ class _Reader:
         return found
 
 
-def _deeper(depth: int, token: Token) -> int:
+def _deeper(depth: int, offset: int) -> int:
     if depth >= DEEPEST:
-        raise SieveSyntaxError("nested too deep", token.start)
+        raise SieveSyntaxError("nested too deep", offset)
     return depth + 1
