@@ -11,6 +11,7 @@ import signal
 import smtplib
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -211,15 +212,17 @@ class MailLab:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailLab]:
+def lab() -> Iterator[MailLab]:
     """Return a server that the session's tests share; whoever uses it wipes it first."""
     if DOVECOT is None or shutil.which("sieve-test") is None:
         pytest.skip("Dovecot is not here: apt install dovecot-imapd dovecot-lmtpd dovecot-managesieved dovecot-sieve")
     if os.geteuid() != 0:
         pytest.skip("only root can start a Dovecot whose mailboxes are another user's")
-    lab = MailLab(tmp_path_factory.mktemp("dovecot"))
-    lab.start()
-    try:
-        yield lab
-    finally:
-        lab.kill()
+    # Not below pytest's own folder, which only its owner may enter.
+    with tempfile.TemporaryDirectory(prefix="quell-dovecot-") as folder:
+        lab = MailLab(Path(folder))
+        try:
+            lab.start()
+            yield lab
+        finally:
+            lab.kill()

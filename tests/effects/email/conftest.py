@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from mail_lab import lab
 from mail_tree import CAMPAIGN, MailTree, ordinary
+from mail_worlds import mail
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.index import Index
 from quell_email.parsing.parser import Parser
+
+__all__ = ["lab", "mail"]
 
 
 @pytest.fixture

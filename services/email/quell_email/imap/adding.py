@@ -1,0 +1,91 @@
+"""Adding messages to folders and removing them for good."""
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+
+import structlog
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
+from quell_email.domain.errors import HinderedError
+from quell_email.domain.mailboxes import Place, lacking
+from quell_email.imap.moving import PASSES, in_sight
+from quell_email.imap.moving import places as there
+from quell_email.imap.trip import Trip
+from quell_executor.effect import RefusedError
+
+log = structlog.get_logger()
+MOST_BYTES = 256 << 20
+"""Of a message that is worked on as a whole."""
+_NOT_KEPT = re.compile(rb"(?<!\r)\n|\r\r\n|\0")
+"""What servers change in a message: a line ends with CR and LF, and no octet is zero (RFC 9051, section 4.3)."""
+
+
+def read(trip: Trip, sha256: str) -> bytes | None:
+    """Return the bytes of one copy in sight.
+
+    Raises:
+        RefusedError: It is larger than what is worked on.
+
+    """
+    for folder, copies in in_sight(trip, {sha256}, sent=True):
+        for uid, copy in copies.items():
+            if copy.size > MOST_BYTES:
+                raise RefusedError("MESSAGE_TOO_LARGE", f"it has more than {MOST_BYTES >> 20} MiB")
+            if trip.client.open(folder):
+                content = b"".join(trip.client.pieces(uid, copy.size))
+                if hashlib.sha256(content).hexdigest() == sha256:
+                    return content
+    return None
+
+
+def hindrance(trip: Trip, places: Sequence[Place]) -> str:
+    """Return what hinders adding at these places; empty if nothing does."""
+    return "" if all(place.folder in trip.box.folders for place in places) else "FOLDER_GONE"
+
+
+def add(trip: Trip, content: bytes, places: Sequence[Place]) -> None:
+    """Add what is lacking of these copies.
+
+    Raises:
+        HinderedError: One can't be made as it should be; none is added.
+
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    wanted = lacking(places, there(trip, {sha256}, sent=True).get(sha256, []))
+    if reason := hindrance(trip, wanted) or ("BYTES_NOT_KEPT" if wanted and _NOT_KEPT.search(content) else ""):
+        raise HinderedError(reason)
+    for place in wanted:
+        _put(trip, content, sha256, place)
+        trip.point("imap.added")
+
+
+def remove(trip: Trip, digests: Collection[str], *, sent: bool) -> None:
+    """Remove every copy of these for good."""
+    for _ in range(PASSES):
+        found = in_sight(trip, digests, sent=sent)
+        if not found:
+            return
+        for folder, copies in found:
+            if trip.client.open(folder, writable=True):
+                trip.client.expunge(list(copies))
+                trip.point("imap.removed")
+        trip.look()
+
+
+def _put(trip: Trip, content: bytes, sha256: str, place: Place) -> None:
+    """Add one copy, and see that the server has kept it as it is."""
+    try:
+        uid = trip.client.append(place.folder, content, place)
+    except IMAPClientAbortError:
+        raise
+    except IMAPClientError as error:
+        log.warning("message_not_added", error=str(error)[:200])
+        raise HinderedError("SERVER_REFUSED") from None
+    trip.look()
+    folder = trip.box.folders.get(place.folder)
+    copy = trip.copies(folder).get(uid) if folder else None
+    if folder and copy and copy.sha256 != sha256:
+        if trip.client.open(folder, writable=True):
+            trip.client.expunge([uid])
+        raise HinderedError("BYTES_NOT_KEPT")
