@@ -10,6 +10,7 @@ from quell.remediation.v1 import email_pb2, target_pb2
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, Silent, carry_out, do, undo
 from mail_tree import ATTACHMENT, CAMPAIGN, MailTree, Photograph, ordinary, sha256
 from quell_email.domain.facts import Headers
+from quell_email.domain.fingerprint import fingerprint
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.index import Index
@@ -20,11 +21,19 @@ from quell_runtime.seams import moment, stamp
 ALL = ("ann@example.org", "bob@example.org", "cleo@example.org")
 DIGEST = sha256(CAMPAIGN)
 
+TEXT = """Dear Ann, your mailbox is over its limit and will be closed within 24 hours. To keep your messages, confirm
+your account on our secure page https://evil.example/a with your user name and your password, as the rules demand."""
+
 
 def cluster(**fields: object) -> email_pb2.SoftDeleteMessages:
     """Order a cluster to be deleted."""
     selector = target_pb2.MessageSelector(cluster=target_pb2.MessageCluster(**fields))  # type: ignore[arg-type]
     return email_pb2.SoftDeleteMessages(messages=selector)
+
+
+def named(cluster_by: str, value: str) -> email_pb2.SoftDeleteMessages:
+    """Order a cluster as detection systems name it."""
+    return cluster(cluster_by=cluster_by, cluster_by_value=value)
 
 
 def listed(*refs: target_pb2.MessageRef) -> email_pb2.SoftDeleteMessages:
@@ -114,6 +123,10 @@ async def test_deleting_twice_finds_what_we_hold(tree: MailTree, effect: SoftDel
         (cluster(sender_domain="vil.example"), 0),
         (cluster(sender="pay@mail.evil.example", mailboxes=["mailboxes/Ann@Example.org"]), 1),
         (cluster(subject="lunch 1"), 1),
+        (named("Subject;SenderDomain;ContentType", "Your salary €;evil.example;multipart/mixed"), 3),
+        (named("Subject;SenderDomain;ContentType", "Your salary €;evil.example;text/html"), 0),
+        (named("Subject;SenderIp;ContentType", "RE: Your  salary €;203.0.113.7;Multipart/Mixed"), 3),
+        (named("Subject;SenderIp;ContentType", "Your salary €;203.0.113.8;multipart/mixed"), 0),
         (cluster(sender_domain="evil.example", start_time=stamp(moment(1_763_288_000_000_000))), 1),
         (cluster(sender_domain="evil.example", end_time=stamp(moment(1_763_288_000_000_000))), 2),
         (listed(target_pb2.MessageRef(message_id="campaign-1@evil.example")), 3),
@@ -128,6 +141,27 @@ async def test_messages_are_found_by_what_is_asked(
     plan = await effect.plan(order, None)
     assert len(plan.items) == count
     assert plan.names
+
+
+async def test_near_duplicates_of_a_text_are_a_cluster(tree: MailTree, effect: SoftDeleteMessages) -> None:
+    """Copies that differ in name and link answer one fingerprint; a like mail from elsewhere or with other text not."""
+    for number, (address, domain, text) in enumerate(
+        [
+            ("ann@example.org", "evil.example", TEXT),
+            ("bob@example.org", "evil.example", TEXT.replace("Ann", "Bob").replace("/a", "/b")),
+            ("bob@example.org", "good.example", TEXT),
+            (
+                "cleo@example.org",
+                "evil.example",
+                "The minutes of our last meeting are in the shared folder, as always.",
+            ),
+        ]
+    ):
+        head = f"From: a@{domain}\nSubject: {number}\nContent-Type: text/plain\n\n"
+        tree.deliver(address, f"{head}{text}\n".encode(), base=f"{number}.near")
+    value = f"{fingerprint(TEXT, is_html=False)};evil.example;text/plain"
+    plan = await effect.plan(named("BodyFingerprint;SenderDomain;ContentType", value), None)
+    assert [item.item.message.subject for item in plan.items] == ["0", "1"]
 
 
 async def test_a_location_needs_the_servers_list_and_its_uidvalidity(
@@ -154,6 +188,8 @@ async def test_a_location_needs_the_servers_list_and_its_uidvalidity(
     ("order", "reason"),
     [
         (cluster(body_fingerprint="abc"), "CLUSTER_FIELD_UNSUPPORTED"),
+        (named("BodyFingerprint;SenderIp;ContentType", "abc;203.0.113.7;text/html"), "CLUSTER_FIELD_UNSUPPORTED"),
+        (named("Subject;SenderIp;ContentType", "Hi;nowhere;text/html"), "CLUSTER_VALUE_INVALID"),
         (cluster(url="nowhere"), "URL_INVALID"),
         (by_digest("nobody@example.org"), "MAILBOX_UNKNOWN"),
         (by_digest(".."), "MAILBOX_UNKNOWN"),

@@ -5,16 +5,26 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address
 
+import protovalidate
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from quell.remediation.v1 import target_pb2
 
 from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.facts import Headers, attachment_mark, normal_subject, url_mark
+from quell_email.domain.fingerprint import NEAR, marks_of
 from quell_email.domain.wrappers import unwrapped
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import when
 
+EVIDENCE_NAMES = {
+    "Subject": "subject",
+    "SenderDomain": "sender_domain",
+    "SenderIp": "sender_ip",
+    "ContentType": "content_type",
+    "BodyFingerprint": "body_fingerprint",
+}
+"""Fields of a cluster by the names that evidence of detection systems gives them."""
 SENT = frozenset({"sent", "sent items", "sent messages"})
 
 
@@ -32,6 +42,8 @@ class Criterion:
     sender_ip: str = ""
     content_type: str = ""
     marks: frozenset[bytes] = field(default_factory=frozenset)
+    near: frozenset[bytes] = field(default_factory=frozenset)
+    """Of the marks of a fingerprint, most must be there."""
     start_time: datetime | None = None
     end_time: datetime | None = None
     legible: bool = False
@@ -55,6 +67,15 @@ class Criterion:
             and self.sender_ip in ("", headers.sender_ip)
             and self.content_type in ("", headers.content_type)
         )
+
+    @property
+    def asks_body(self) -> bool:
+        """Tell whether the headers alone can't answer."""
+        return bool(self.marks or self.near)
+
+    def allows_marks(self, marks: frozenset[bytes]) -> bool:
+        """Tell whether the marks of the body are as asked."""
+        return self.marks <= marks and (not self.near or len(self.near & marks) >= NEAR)
 
 
 def _within(domain: str, parent: str) -> bool:
@@ -86,7 +107,7 @@ def again(selector: target_pb2.MessageSelector) -> Criterion:
 
 def names(selector: target_pb2.MessageSelector) -> frozenset[str]:
     """Return the keys of what a selector names, the same for the same question however it is written."""
-    asked: list[Message] = [*selector.messages.messages] or [selector.cluster]
+    asked: list[Message] = [*selector.messages.messages] or [_spelt_out(selector.cluster)]
     return frozenset(_name(_plain(one)) for one in asked)
 
 
@@ -135,9 +156,27 @@ def _of_ref(ref: target_pb2.MessageRef) -> Criterion:
     )
 
 
-def _of_cluster(cluster: target_pb2.MessageCluster) -> Criterion:
-    if cluster.body_fingerprint:
-        raise RefusedError("CLUSTER_FIELD_UNSUPPORTED", "body_fingerprint can't be compared here: name another field")
+def _spelt_out(cluster: target_pb2.MessageCluster) -> target_pb2.MessageCluster:
+    """Return a cluster by its fields, whatever detection systems call them together."""
+    if not cluster.cluster_by:
+        return cluster
+    found = target_pb2.MessageCluster()
+    found.CopyFrom(cluster)
+    values = cluster.cluster_by_value.rsplit(";", 2)
+    for name, value in zip(cluster.cluster_by.split(";"), values, strict=True):
+        setattr(found, EVIDENCE_NAMES[name], value.strip())
+    found.ClearField("cluster_by")
+    found.ClearField("cluster_by_value")
+    if wrong := protovalidate.collect_violations(found):
+        raise RefusedError("CLUSTER_VALUE_INVALID", f"cluster_by_value: {wrong[0].proto.message}")
+    return found
+
+
+def _of_cluster(named: target_pb2.MessageCluster) -> Criterion:
+    cluster = _spelt_out(named)
+    near = marks_of(cluster.body_fingerprint)
+    if cluster.body_fingerprint and not near:
+        raise RefusedError("CLUSTER_FIELD_UNSUPPORTED", "only a body_fingerprint of the form minhash1: can be compared")
     marks = {attachment_mark(cluster.attachment_sha256)} if cluster.attachment_sha256 else set()
     if cluster.url:
         try:
@@ -152,6 +191,7 @@ def _of_cluster(cluster: target_pb2.MessageCluster) -> Criterion:
         sender_ip=str(ip_address(cluster.sender_ip)) if cluster.sender_ip else "",
         content_type=cluster.content_type.strip().lower(),
         marks=frozenset(marks),
+        near=near,
         start_time=when(cluster.start_time) if cluster.HasField("start_time") else None,
         end_time=when(cluster.end_time) if cluster.HasField("end_time") else None,
     )

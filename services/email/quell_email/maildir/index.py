@@ -88,10 +88,10 @@ class Index:
             return None
         if not wanted.allows_headers(headers):
             return False
-        if not wanted.marks:
+        if not wanted.asks_body:
             return True
         marks = self.marks(file)
-        return None if marks is None else wanted.marks <= marks
+        return None if marks is None else wanted.allows_marks(marks)
 
     def _parse_headers(self, start: bytes) -> Headers | None:
         try:

@@ -199,6 +199,8 @@ class MessageCluster(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     MAILBOXES_FIELD_NUMBER: _builtins.int
+    CLUSTER_BY_FIELD_NUMBER: _builtins.int
+    CLUSTER_BY_VALUE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Optional. Subject, compared after decoding, without reply and forward prefixes, ignoring case and runs of space."""
     sender: _builtins.str
@@ -210,11 +212,22 @@ class MessageCluster(_message.Message):
     content_type: _builtins.str
     """Optional. Content type of the whole message: `multipart/mixed`."""
     body_fingerprint: _builtins.str
-    """Optional. Near-duplicate fingerprint of the text, as evidence carries it."""
+    """Optional. Near-duplicate fingerprint of the text, as evidence carries it. `minhash1:` and 64 hex digits can be
+    compared by every backend (docs/email-actions/soft-delete-messages.md has the algorithm); another is refused by one
+    that can't compare it.
+    """
     url: _builtins.str
     """Optional. URL in any part, compared in canonical form."""
     attachment_sha256: _builtins.str
     """Optional. SHA-256 of a decoded attachment."""
+    cluster_by: _builtins.str
+    """Optional. Fields together, by the names that evidence of detection systems gives them, in place of the fields here:
+    `Subject;SenderDomain;ContentType`.
+    """
+    cluster_by_value: _builtins.str
+    """Optional. Their values in the same order, as in `Your salary;evil.example;multipart/mixed`. A subject may hold
+    semicolons.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. Only messages delivered at or after it."""
@@ -241,10 +254,12 @@ class MessageCluster(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         mailboxes: _abc.Iterable[_builtins.str] | None = ...,
+        cluster_by: _builtins.str = ...,
+        cluster_by_value: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_sha256", b"attachment_sha256", "body_fingerprint", b"body_fingerprint", "content_type", b"content_type", "end_time", b"end_time", "mailboxes", b"mailboxes", "sender", b"sender", "sender_domain", b"sender_domain", "sender_ip", b"sender_ip", "start_time", b"start_time", "subject", b"subject", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_sha256", b"attachment_sha256", "body_fingerprint", b"body_fingerprint", "cluster_by", b"cluster_by", "cluster_by_value", b"cluster_by_value", "content_type", b"content_type", "end_time", b"end_time", "mailboxes", b"mailboxes", "sender", b"sender", "sender_domain", b"sender_domain", "sender_ip", b"sender_ip", "start_time", b"start_time", "subject", b"subject", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
