@@ -117,7 +117,8 @@ def _keys(folder: Folder, now: datetime) -> None:
     root, center = (pki.new_seal_key(folder.seal_key(name)) for name in ("root", "center"))
     for name in ("device", "email"):
         pki.new_seal_key(folder.seal_key(name))
-    pki.save_private(folder.root / "keys" / "link.key", SystemRng().bytes(32))
+    for name in ("link", "vault"):
+        pki.save_private(folder.root / "keys" / f"{name}.key", SystemRng().bytes(32))
     keys = [key_sets.sealing_key(center.public, now, KEY_LIFE), key_sets.recovery_key(_recovery(folder), now, KEY_LIFE)]
     sealed = key_sets.sealed(root, DEPLOYMENT, 1, keys)
     pki.save_public(folder.key_set, sealed.SerializeToString())
@@ -219,6 +220,7 @@ identity_key = "{folder.seal_key("email")}"
 root_key = "{_root_key(folder)}"
 maildirs = "{folder.maildirs}/{{address}}/Maildir"
 link_key = "{folder.root / "keys" / "link.key"}"
+vault_key = "{folder.root / "keys" / "vault.key"}"
 """
     click = f"""
 [click]

@@ -98,7 +98,8 @@ class EmailHouse:
         self.click_port = self.port + 1
         identity = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
         pki.save_private(folder / "identity.pem", pki.key_pem(identity))
-        (folder / "link.key").write_bytes(LINK_KEY)
+        for name in ("link", "vault"):
+            (folder / f"{name}.key").write_bytes(LINK_KEY)
         api = deployment.credentials("email")
         top = {
             "deployment": DEPLOYMENT,
@@ -108,6 +109,7 @@ class EmailHouse:
             "root_key": ROOT.public.hex(),
             "maildirs": tree.pattern,
             "link_key": folder / "link.key",
+            "vault_key": folder / "vault.key",
         }
         tables: dict[str, dict[str, object]] = {
             "api": {

@@ -15,16 +15,22 @@ from quell.executor.v1 import executor_service_pb2_grpc
 from quell_email.api import click
 from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
+from quell_email.domain.mailboxes import Mailboxes
 from quell_email.effects.block_url import BlockUrl
+from quell_email.effects.choosing import Choosing
+from quell_email.effects.quarantine_messages import QuarantineMessages
+from quell_email.effects.release_messages import ReleaseMessages
 from quell_email.effects.restore_messages import RestoreMessages
 from quell_email.effects.retention import Retention
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
+from quell_email.effects.taking import Taking
 from quell_email.effects.unblock_url import UnblockUrl
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.index import Index
 from quell_email.parsing.parser import Parser
 from quell_email.settings import EmailSettings
 from quell_email.store.urls import MIGRATIONS, UrlTable
+from quell_email.vault.vault import HOLDER, Vault, opened_vault
 from quell_executor.effect import Effect, Release
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.quorum import quorums_of
@@ -33,6 +39,7 @@ from quell_executor.settings import Seams
 from quell_executor.settings import Settings as KitSettings
 from quell_runtime import by_hand, pki, program
 from quell_runtime.config import load
+from quell_runtime.data_keys import DataKeys, recovery_key
 from quell_runtime.kinds import kinds
 from quell_runtime.people import People
 from quell_runtime.seams import Clock, Point, SystemClock, nowhere
@@ -50,6 +57,18 @@ class Service:
     urls: UrlTable
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What effects are made of."""
+
+    mailboxes: Mailboxes
+    vault: Vault
+    parser: Parser
+    choosing: Choosing
+    urls: UrlTable
+    seams: Seams
+
+
 @contextlib.asynccontextmanager
 async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere) -> AsyncIterator[Service]:
     """Put the service together over the data in its folder."""
@@ -62,11 +81,19 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         urls = await UrlTable.load(store, clock)
         parser = stack.enter_context(contextlib.closing(Parser()))
         mailboxes = Maildirs(settings.maildirs, Index(parser), point)
-        executor = _executor(settings, mailboxes, urls, journal, Seams(clock=clock, point=point))
+        # The centre's keys come with the journal, which the executor reads: it is asked only once it is there.
+        executors: list[Executor] = []
+        keys = DataKeys(settings.vault_key.read_bytes(), lambda: recovery_key(executors[0].key_set), HOLDER)
+        vault = await stack.enter_async_context(opened_vault(settings.data / "vault", keys, clock, point))
+        choosing = Choosing(mailboxes, settings.exclusions.all)
+        means = Means(mailboxes, vault, parser, choosing, urls, Seams(clock=clock, point=point))
+        executor = _executor(settings, means, journal)
+        executors.append(executor)
         await executor.start()
         stack.push_async_callback(executor.stop)
         retention = Retention(mailboxes, clock, timedelta(days=settings.retention_days))
         await stack.enter_async_context(_meanwhile(retention.run()))
+        await stack.enter_async_context(_meanwhile(vault.run()))
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
@@ -88,20 +115,24 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([working])
 
 
-def _executor(settings: EmailSettings, mailboxes: Maildirs, urls: UrlTable, journal: Store, seams: Seams) -> Executor:
-    offers = _offers(mailboxes, urls)
+def _executor(settings: EmailSettings, means: Means, journal: Store) -> Executor:
+    offers = _offers(means, timedelta(days=settings.quarantine_days))
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
     missing = {name: "not built yet" for name in ours if name not in offers}
     quorums = quorums_of(settings.quorums, settings.approvers)
     kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing, quorums=quorums)
-    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, seams)
+    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, means.seams)
 
 
-def _offers(mailboxes: Maildirs, urls: UrlTable) -> dict[str, Effect[Any] | Release[Any]]:
+def _offers(means: Means, keep: timedelta) -> dict[str, Effect[Any] | Release[Any]]:
+    clock, point = means.seams.clock, means.seams.point
+    taking = Taking(means.mailboxes, means.vault, means.parser, clock, point)
     return {
-        "soft_delete_messages": SoftDeleteMessages(mailboxes),
+        "soft_delete_messages": SoftDeleteMessages(means.mailboxes, means.choosing),
         "restore_messages": RestoreMessages(),
-        "block_url": BlockUrl(urls),
+        "quarantine_messages": QuarantineMessages(taking, means.choosing, clock, keep),
+        "release_messages": ReleaseMessages(),
+        "block_url": BlockUrl(means.urls),
         "unblock_url": UnblockUrl(),
     }
 

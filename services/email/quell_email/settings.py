@@ -1,12 +1,16 @@
 """The configuration of the email service."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, FilePath, model_validator
+from pydantic import AfterValidator, Field, FilePath, IPvAnyNetwork, StringConstraints, model_validator
 
+from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_executor.quorum import quorums_of
-from quell_runtime.config import Hex32, Loopback, Peer, Settings
+from quell_runtime.config import Hex32, Loopback, Peer, Section, Settings
 from quell_runtime.errors import InvalidError
+
+KEY_BYTES = 32
 
 
 def _pattern(value: str) -> str:
@@ -15,6 +19,35 @@ def _pattern(value: str) -> str:
     if ".." in value.split("/") or value.endswith("/"):
         raise ValueError("it must not hold .. nor end with /")
     return value
+
+
+def _secret(path: Path) -> Path:
+    if len(path.read_bytes()) < KEY_BYTES:
+        raise ValueError(f"it must hold {KEY_BYTES} bytes or more")
+    return path
+
+
+class SimulationSettings(Section):
+    """A sender of simulated phishing."""
+
+    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s]*@?[^@\s]+[.][^@\s]+$", to_lower=True)]
+    """An address, or a domain with all below it."""
+    networks: list[IPvAnyNetwork] = Field(min_length=1)
+    """Where its mail comes from: a From alone proves nothing."""
+
+
+class ExclusionSettings(Section):
+    """Whom nothing is taken from."""
+
+    mailboxes: list[str] = Field(default_factory=list)
+    """Addresses of the security team's own mailboxes."""
+    simulations: list[SimulationSettings] = Field(default_factory=list)
+
+    @property
+    def all(self) -> Exclusions:
+        """Return them as the effects take them."""
+        simulations = (Simulation(one.sender, tuple(one.networks)) for one in self.simulations)
+        return Exclusions(frozenset(map(str.casefold, self.mailboxes)), tuple(simulations))
 
 
 class EmailSettings(Settings):
@@ -28,9 +61,14 @@ class EmailSettings(Settings):
     """Where mailboxes are: a path with `{address}`."""
     retention_days: int = Field(default=44, ge=1, le=3650)
     """Days for which taken messages are kept; then they are purged, and can't be put back."""
+    vault_key: Annotated[FilePath, AfterValidator(_secret)]
+    """A file of 32 bytes or more that locks what is in quarantine: who loses it needs the deployment's recovery key."""
+    quarantine_days: int = Field(default=30, ge=1, le=3650)
+    """Days for which messages and attachments are kept in quarantine, where an order does not say until when."""
+    exclusions: ExclusionSettings = Field(default_factory=ExclusionSettings)
     click: Loopback | None = None
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
-    link_key: FilePath | None = None
+    link_key: Annotated[FilePath, AfterValidator(_secret)] | None = None
     """A file of 32 bytes or more that sign the links to the click endpoint."""
 
     action_center: Peer | None = None
@@ -52,6 +90,4 @@ class EmailSettings(Settings):
     def _signed(self) -> "EmailSettings":
         if self.click and not self.link_key:
             raise ValueError("[click] needs link_key: unsigned links would serve every phisher")
-        if self.link_key and len(self.link_key.read_bytes()) < 32:  # noqa: PLR2004 - bytes of a key
-            raise ValueError("link_key must hold 32 bytes or more")
         return self

@@ -141,7 +141,14 @@ async def test_what_cant_be_done_is_refused_with_its_reason(house: EmailHouse) -
         assert refused.failure.reason == "PATTERN_INVALID"
         hello = talk.center.hellos[-1]
         offered = {kind.name for kind in hello.kinds if not kind.missing}
-        assert offered == {"soft_delete_messages", "restore_messages", "block_url", "unblock_url"}
+        assert offered == {
+            "soft_delete_messages",
+            "restore_messages",
+            "quarantine_messages",
+            "release_messages",
+            "block_url",
+            "unblock_url",
+        }
 
 
 async def test_a_wrong_configuration_is_one_line_and_exit_code_2(house: EmailHouse) -> None:

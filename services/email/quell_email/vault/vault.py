@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+
 from quell_email.vault.contents import Contents
 from quell_email.vault.records import KEPT, OURS, Kept, KeptState
 from quell_runtime.data_keys import DataKeys
@@ -24,6 +26,8 @@ from quell_runtime.store.opening import opened
 MIGRATIONS = "quell_email.vault"
 HOLDER = "email"
 BATCH = 100
+EVERY_S = 3600.0
+log = structlog.get_logger()
 _OURS = ", ".join(f"'{state}'" for state in OURS)
 _REFERENCED = f"SELECT DISTINCT value FROM kept, json_each(kept.contents) WHERE state IN ({_OURS})"  # noqa: S608 - ours
 
@@ -127,6 +131,16 @@ class Vault:
                 ids = [record.id for record in due[start : start + BATCH] if self._leaving[record.id] <= 0]
                 number += await self._end(ids, KeptState.PURGED)
         return number
+
+    async def run(self) -> None:
+        """Purge every hour, until cancelled."""
+        while True:
+            try:
+                if number := await self.purge():
+                    log.info("vault_purged", number=number)
+            except Exception:
+                log.exception("vault_not_purged")
+            await asyncio.sleep(EVERY_S)
 
     async def sweep(self) -> None:
         """Delete what a crash left behind, before anything else is done here."""
