@@ -48,6 +48,7 @@ mail_location = maildir:~/Maildir
 mail_max_userip_connections = 100
 default_vsz_limit = 512M
 default_process_limit = 200
+sendmail_path = {folder}/sendmail
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {folder}/masters
@@ -106,6 +107,15 @@ plugin {{
 }}
 """
 
+SENDMAIL = """\
+#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+for recipient; do echo "$recipient" >> {folder}/sent/recipients; done
+exec cat > /dev/null
+"""
+"""What Dovecot sends mail on with: it notes to whom."""
+
 
 @dataclass
 class MailLab:
@@ -126,6 +136,10 @@ class MailLab:
         authority.save(self.ca, self.folder / "ca.key")
         leaf = authority.issue(Identity(annotations_pb2.CALLER_SERVICE, "mail", "imap"), now, hosts=("127.0.0.1",))
         leaf.save(self.folder / "server.crt", self.folder / "server.key")
+        (self.folder / "sendmail").write_text(SENDMAIL.format(folder=self.folder))
+        (self.folder / "sendmail").chmod(0o755)
+        (self.folder / "sent").mkdir()
+        shutil.chown(self.folder / "sent", OWNER, OWNER)
         (self.folder / "masters").write_text(f"exec:{{PLAIN}}{MASTER}::::::\n")
         ports = {"imap": self.imap, "imaps": self.imaps, "lmtp": self.lmtp, "sieve": self.sieve}
         config = CONFIG.format(folder=self.folder, password=PASSWORD, owner=OWNER, **ports)
@@ -197,6 +211,13 @@ class MailLab:
         """Deliver as a mail server does, through the recipient's Sieve script."""
         with smtplib.LMTP("127.0.0.1", self.lmtp, timeout=20) as lmtp:
             assert lmtp.sendmail(sender, [recipient], raw) == {}
+
+    def sent(self) -> list[str]:
+        """Return to whom mail was sent on since it was asked last."""
+        noted = self.folder / "sent" / "recipients"
+        found = noted.read_text().split() if noted.exists() else []
+        noted.unlink(missing_ok=True)
+        return sorted(found)
 
     def _logged_in(self, name: str, password: str) -> IMAPClient:
         client = IMAPClient("127.0.0.1", self.imap, ssl=False, timeout=20)
