@@ -17,7 +17,9 @@ from quell_agent.offers import Means
 from quell_agent.offers import lack as lacking_on_devices
 from quell_agent.offers import offers as offered_on_devices
 from quell_agent.settings import AgentSettings
-from quell_email.__main__ import _offers as offered_on_mail
+from quell_email.offers import Means as MailMeans
+from quell_email.offers import offers as offered_on_mail
+from quell_executor.settings import Seams
 from quell_runtime.errors import NotServedError
 from quell_runtime.kinds import Kind, kinds
 from quell_runtime.seams import nowhere
@@ -42,7 +44,7 @@ def offered() -> dict[str, str]:
     nothing: Any = None
     with tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
-        on_mail = offered_on_mail(nothing, nothing)
+        on_mail = offered_on_mail(MailMeans(nothing, nothing, nothing, nothing, nothing, nothing, Seams()))
         on_devices = offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing, nothing))
     for name, kind in kinds().items():
         if kind.plane == "device" and name not in on_devices:

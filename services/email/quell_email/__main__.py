@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from quell.email.v1 import email_remediation_service_pb2_grpc, mailbox_service_pb2, url_service_pb2_grpc
 from quell.executor.v1 import executor_service_pb2_grpc
@@ -15,23 +14,15 @@ from quell.executor.v1 import executor_service_pb2_grpc
 from quell_email.api import click
 from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
-from quell_email.domain.mailboxes import Mailboxes
-from quell_email.effects.block_url import BlockUrl
 from quell_email.effects.choosing import Choosing
-from quell_email.effects.quarantine_messages import QuarantineMessages
-from quell_email.effects.release_messages import ReleaseMessages
-from quell_email.effects.restore_messages import RestoreMessages
 from quell_email.effects.retention import Retention
-from quell_email.effects.soft_delete_messages import SoftDeleteMessages
-from quell_email.effects.taking import Taking
-from quell_email.effects.unblock_url import UnblockUrl
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.index import Index
+from quell_email.offers import Means, offers
 from quell_email.parsing.parser import Parser
 from quell_email.settings import EmailSettings
 from quell_email.store.urls import MIGRATIONS, UrlTable
-from quell_email.vault.vault import HOLDER, Vault, opened_vault
-from quell_executor.effect import Effect, Release
+from quell_email.vault.vault import HOLDER, opened_vault
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.quorum import quorums_of
 from quell_executor.service import ExecutorServicer
@@ -57,18 +48,6 @@ class Service:
     urls: UrlTable
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What effects are made of."""
-
-    mailboxes: Mailboxes
-    vault: Vault
-    parser: Parser
-    choosing: Choosing
-    urls: UrlTable
-    seams: Seams
-
-
 @contextlib.asynccontextmanager
 async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere) -> AsyncIterator[Service]:
     """Put the service together over the data in its folder."""
@@ -86,7 +65,8 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         keys = DataKeys(settings.vault_key.read_bytes(), lambda: recovery_key(executors[0].key_set), HOLDER)
         vault = await stack.enter_async_context(opened_vault(settings.data / "vault", keys, clock, point))
         choosing = Choosing(mailboxes, settings.exclusions.all)
-        means = Means(mailboxes, vault, parser, choosing, urls, Seams(clock=clock, point=point))
+        keep, seams = timedelta(days=settings.quarantine_days), Seams(clock=clock, point=point)
+        means = Means(mailboxes, vault, parser, choosing, urls, keep, seams)
         executor = _executor(settings, means, journal)
         executors.append(executor)
         await executor.start()
@@ -116,25 +96,12 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 def _executor(settings: EmailSettings, means: Means, journal: Store) -> Executor:
-    offers = _offers(means, timedelta(days=settings.quarantine_days))
+    found = offers(means)
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
-    missing = {name: "not built yet" for name in ours if name not in offers}
+    missing = {name: "not built yet" for name in ours if name not in found}
     quorums = quorums_of(settings.quorums, settings.approvers)
     kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing, quorums=quorums)
-    return Executor(kit, pki.load_seal_key(settings.identity_key), offers, journal, means.seams)
-
-
-def _offers(means: Means, keep: timedelta) -> dict[str, Effect[Any] | Release[Any]]:
-    clock, point = means.seams.clock, means.seams.point
-    taking = Taking(means.mailboxes, means.vault, means.parser, clock, point)
-    return {
-        "soft_delete_messages": SoftDeleteMessages(means.mailboxes, means.choosing),
-        "restore_messages": RestoreMessages(),
-        "quarantine_messages": QuarantineMessages(taking, means.choosing, clock, keep),
-        "release_messages": ReleaseMessages(),
-        "block_url": BlockUrl(means.urls),
-        "unblock_url": UnblockUrl(),
-    }
+    return Executor(kit, pki.load_seal_key(settings.identity_key), found, journal, means.seams)
 
 
 async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = nowhere) -> None:
