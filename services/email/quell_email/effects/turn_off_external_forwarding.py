@@ -10,9 +10,9 @@ from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2, remediation_p
 from quell_email.domain.exclusions import Exclusions
 from quell_email.domain.forwards import Forwards, Judged, Script, script_of
 from quell_email.domain.selection import address_of
-from quell_email.maildir.backend import finished
 from quell_email.sieve.places import judged
 from quell_email.store.pre_images import PreImages
+from quell_email.threads import finished
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 from quell_runtime.seams import Point, nowhere
 

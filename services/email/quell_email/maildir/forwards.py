@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from quell_email.domain.forwards import FILE, RULE, Script
-from quell_email.maildir.backend import finished
 from quell_email.maildir.files import MOST_TEXT, directory, exchange, listed, regular
 from quell_email.maildir.homes import Homes
+from quell_email.threads import finished
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import Point, nowhere
 

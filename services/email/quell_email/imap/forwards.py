@@ -1,0 +1,91 @@
+"""What sends mail on, as scripts on a ManageSieve server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from quell_email.domain.forwards import RULE, Script
+from quell_email.imap.managesieve import LoginError, ManageSieveError, Session, SieveServer, session
+from quell_executor.effect import RefusedError
+from quell_runtime.seams import Point, nowhere
+
+T = TypeVar("T")
+AT_ONCE = 8
+PATIENCE_S = 30.0
+
+
+class ServerForwards:
+    """The scripts of every mailbox of a server. It can't list mailboxes."""
+
+    def __init__(self, server: SieveServer, point: Point = nowhere) -> None:
+        """Connect to nothing yet."""
+        self._server = server
+        self._point = point
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def addresses(self) -> Collection[str]:
+        """Return none."""
+        return ()
+
+    async def read(self, mailbox: str) -> Sequence[Script]:
+        """Return every script."""
+        async with self._session(mailbox) as at:
+            found = []
+            for name, active in await at.scripts():
+                content = await _there(at, name)
+                if content is not None:
+                    found.append(Script(name, RULE, content, active, name))
+            return found
+
+    async def replace(self, mailbox: str, old: Script, new: Script) -> bool:
+        """Replace a script that is still the old one. Between looking and writing lies one round trip to the server."""
+        return await _to_the_end(self._replace(mailbox, old, new))
+
+    async def _replace(self, mailbox: str, old: Script, new: Script) -> bool:
+        async with self._session(mailbox) as at:
+            now = await _there(at, old.place)
+            if now == old.content != new.content:
+                self._point("forwards.looked")
+                await at.put(old.place, new.content)
+                self._point("forwards.put")
+                now = await _there(at, old.place)
+            return now == new.content
+
+    @asynccontextmanager
+    async def _session(self, mailbox: str) -> AsyncIterator[Session]:
+        try:
+            async with self._turn, asyncio.timeout(PATIENCE_S), session(self._server, mailbox) as at:
+                yield at
+        except (OSError, EOFError, asyncio.LimitOverrunError) as error:
+            raise RefusedError("BACKEND_AWAY", "the server of scripts does not answer", retryable=True) from error
+        except ManageSieveError as error:
+            raise _refused(error) from error
+
+
+def _refused(error: ManageSieveError) -> RefusedError:
+    if error.code == "TRYLATER":
+        return RefusedError("BACKEND_AWAY", "the server of scripts is busy", retryable=True)
+    if isinstance(error, LoginError):
+        return RefusedError("MAILBOX_UNKNOWN", "the server of scripts does not let us in for this mailbox")
+    return RefusedError("SCRIPT_REFUSED", "the server does not take or give a script")
+
+
+async def _there(at: Session, name: str) -> bytes | None:
+    """Return a script's content, or None if there is no such script."""
+    try:
+        return await at.get(name)
+    except ManageSieveError as error:
+        if error.code == "NONEXISTENT":
+            return None
+        raise
+
+
+async def _to_the_end(work: Coroutine[None, None, T]) -> T:
+    """Do work that whoever is cancelled waits for: half of it would be done behind its back."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
