@@ -39,9 +39,10 @@ def app(urls: UrlTable, key: bytes) -> Starlette:
     """Return the application. Whatever goes wrong, nobody is led on."""
 
     async def click(request: Request) -> Response:
-        url = opened(key, request.path_params["token"])
-        if url is None:
+        link = opened(key, request.path_params["token"])
+        if link is None:
             return _page(404, "Unknown link", "This link was not made here, or it is not complete.", "")
+        url = link.url
         answer = check(urls, url).answer
         if answer == url_service_pb2.URL_ANSWER_ALLOWED:
             # What was parsed, not what was written: nobody reads it differently afterwards.
