@@ -7,8 +7,11 @@ from typing import Any
 from quell_email.domain.mailboxes import Mailboxes
 from quell_email.effects.block_url import BlockUrl
 from quell_email.effects.choosing import Choosing
+from quell_email.effects.quarantine_attachment import QuarantineAttachment
 from quell_email.effects.quarantine_messages import QuarantineMessages
 from quell_email.effects.release_messages import ReleaseMessages
+from quell_email.effects.replacing import Replacing
+from quell_email.effects.restore_attachment import RestoreAttachment
 from quell_email.effects.restore_messages import RestoreMessages
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.effects.taking import Taking
@@ -37,11 +40,14 @@ def offers(means: Means) -> dict[str, Effect[Any] | Release[Any]]:
     """Return every kind that is served."""
     clock, point = means.seams.clock, means.seams.point
     taking = Taking(means.mailboxes, means.vault, means.parser, clock, point)
+    replacing = Replacing(means.mailboxes, means.vault, means.parser, clock, point)
     return {
         "soft_delete_messages": SoftDeleteMessages(means.mailboxes, means.choosing),
         "restore_messages": RestoreMessages(),
         "quarantine_messages": QuarantineMessages(taking, means.choosing, clock, means.keep),
         "release_messages": ReleaseMessages(),
+        "quarantine_attachment": QuarantineAttachment(replacing, means.choosing, means.keep),
+        "restore_attachment": RestoreAttachment(),
         "block_url": BlockUrl(means.urls),
         "unblock_url": UnblockUrl(),
     }

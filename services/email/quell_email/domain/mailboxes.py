@@ -51,6 +51,12 @@ def lacking(wanted: Sequence[Place], there: Sequence[Place]) -> list[Place]:
     return [place for place in left if not _taken(others, place.folder)]
 
 
+def besides(there: Sequence[Place], moved: Sequence[Place]) -> list[Place]:
+    """Return the copies that look like none of those that are moved: one counts for one."""
+    alike = Counter(_look(place) for place in moved)
+    return [place for place in there if not _taken(alike, _look(place))]
+
+
 def _look(place: Place) -> tuple[str, frozenset[str], int]:
     return place.folder, frozenset(place.flags + place.keywords), place.date_us
 
