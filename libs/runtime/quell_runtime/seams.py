@@ -7,11 +7,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 Point = Callable[[str], None]
 """Called between two durable steps with the name of the place, `kit.plan_journaled`. Does nothing in production."""
 
@@ -71,21 +73,20 @@ def new_uuid(rng: Rng) -> str:
 
 def micros(moment: datetime) -> int:
     """Return microseconds since 1970, as stores keep times and sequences are drawn."""
-    return round(moment.timestamp() * 1_000_000)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def moment(since_1970: int) -> datetime:
     """Return the time of a count of microseconds since 1970."""
-    return datetime.fromtimestamp(since_1970 // 1_000_000, UTC).replace(microsecond=since_1970 % 1_000_000)
+    return _EPOCH + timedelta(microseconds=since_1970)
 
 
 def stamp(when: datetime) -> Timestamp:
     """Return a time as the contracts write it."""
-    found = Timestamp()
-    found.FromMicroseconds(micros(when))
-    return found
+    seconds, rest = divmod(micros(when), 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
 def when(stamped: Timestamp) -> datetime:
     """Return a contract's time, to the microsecond."""
-    return moment(stamped.ToMicroseconds())
+    return _EPOCH + timedelta(seconds=stamped.seconds, microseconds=stamped.nanos // 1000)

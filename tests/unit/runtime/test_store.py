@@ -3,13 +3,13 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 
 import pytest
 
 from quell_runtime.errors import FullError, StateError
-from quell_runtime.store import Change, Store, View, table
+from quell_runtime.store import Change, Store, View, replace, table
 from quell_runtime.store.connection import InlineSqlite, Query, ThreadedSqlite
 
 
@@ -165,3 +165,14 @@ async def test_a_full_disk_refuses_ordinary_changes_and_lets_urgent_ones_through
         await store.change(spend)
     assert await store.change(spend, urgent=True) == 1
     assert await store.load(PURSES, "ann") == Purse("ann", 1)
+
+
+def test_a_record_with_other_values_is_another_record_as_frozen_as_the_first() -> None:
+    """Nothing is changed in place, and a field that there is not is refused."""
+    ann = Purse("ann", 3)
+    assert replace(ann, coins=2) == Purse("ann", 2)
+    assert ann == Purse("ann", 3)
+    with pytest.raises(FrozenInstanceError):
+        replace(ann, coins=2).coins = 1  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        replace(ann, notes=1)  # type: ignore[call-arg]

@@ -1,7 +1,7 @@
 """What happens to effects after their receipts: reverts, looks, what is made so again, what is inherited."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from quell.journal.v1 import plan_pb2
@@ -14,7 +14,7 @@ from quell_executor.journal.ownership import Moves, adopt, begin_to_let_go, let_
 from quell_executor.journal.records import DEAD_MEN, ORDERS, OUTGOING, Owner, Revert, Stage
 from quell_executor.outcome import GOOD, effect_seen, failure_of, outcome_of, settled
 from quell_executor.parts import Parts, because, encode_item, outcomes
-from quell_runtime.store import Table, View
+from quell_runtime.store import Table, View, replace
 
 EffectState: TypeAlias = outcome_pb2.EffectState.ValueType
 IN_FORCE = outcome_pb2.EFFECT_STATE_IN_FORCE

@@ -1,7 +1,6 @@
 """What the journal makes of warrants and cancels as they come."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum, auto
 
 from quell.remediation.v1 import failure_pb2
@@ -14,7 +13,7 @@ from quell_executor.parts import because
 from quell_executor.warrant import VerifiedWarrant
 from quell_runtime.errors import FullError
 from quell_runtime.seams import when
-from quell_runtime.store import View
+from quell_runtime.store import View, replace
 
 
 class Arrival(Enum):

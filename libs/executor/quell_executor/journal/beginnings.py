@@ -1,7 +1,7 @@
 """The fence: what may be begun, decided and journaled with its plan in one transaction."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quell.remediation.v1 import failure_pb2, item_pb2
 from quell.warrant.v1 import receipt_pb2
@@ -13,7 +13,7 @@ from quell_executor.journal.records import CALLED_OFF, CAPS, FENCES, ORDERS, PLA
 from quell_executor.outcome import refused
 from quell_executor.parts import Parts, because, decode, encode, keys_of
 from quell_executor.warrant import VerifiedWarrant
-from quell_runtime.store import View
+from quell_runtime.store import View, replace
 
 
 class FrozenError(Exception):

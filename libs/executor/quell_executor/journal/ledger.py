@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -34,7 +33,7 @@ from quell_executor.settings import Seams, Settings
 from quell_executor.transport import CenterOutdatedError
 from quell_runtime.errors import CommitUnknownError, FullError
 from quell_runtime.seams import new_uuid, stamp, when
-from quell_runtime.store import Query, Store, Table, View
+from quell_runtime.store import Query, Store, Table, View, replace
 
 R = TypeVar("R")
 Place = tuple[Table[Any], str | int]

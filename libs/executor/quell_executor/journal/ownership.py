@@ -4,7 +4,7 @@ These run inside the journal's decisions, at an action's end: ownership follows 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from quell.journal.v1 import plan_pb2
@@ -13,7 +13,7 @@ from quell.remediation.v1 import item_pb2
 from quell_executor.effect import Finding, PlannedItem
 from quell_executor.journal.records import DEAD_MEN, ORDERS, OWNERS, REVERTS, Order, Owner
 from quell_executor.parts import Part, Parts, encode_item
-from quell_runtime.store import View
+from quell_runtime.store import View, replace
 
 CHANGED = (item_pb2.ITEM_STATE_DONE, item_pb2.ITEM_STATE_FAILED)
 """What we have changed, as the probe found it. An item that is neither as before nor as ordered can be undone too."""

@@ -13,7 +13,7 @@ from quell_runtime.store import table
 NEVER = moment(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What the executor was told last, and the latest times that it has seen. There is one, of id 1."""
 
@@ -33,7 +33,7 @@ class Stage(StrEnum):
     ENDED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """A warrant that was accepted.
 
@@ -54,7 +54,7 @@ class Order:
     over_time: datetime = NEVER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CalledOff:
     """An action that a newer one has taken back: it is never begun."""
 
@@ -62,7 +62,7 @@ class CalledOff:
     taken_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Begun:
     """A plan whose changes may have been made."""
 
@@ -71,7 +71,7 @@ class Begun:
     begin_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fence:
     """The highest sequence begun on an item key or a name, and whose it was."""
 
@@ -80,7 +80,7 @@ class Fence:
     action: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owner:
     """Who answers for an item. An `inherited` one is known by the effect's own mark alone."""
 
@@ -91,7 +91,7 @@ class Owner:
     inherited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Revert:
     """When an action's effect is taken back by itself; `begun`: from now on nothing calls that off."""
 
@@ -108,7 +108,7 @@ class Sort(StrEnum):
     REPORT = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outgoing:
     """Something that goes up, in the order of `position`, until it is stored there."""
 
@@ -120,7 +120,7 @@ class Outgoing:
     stored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """A resolved list, named by the SHA-256 of its bytes in hex."""
 
@@ -129,7 +129,7 @@ class Snapshot:
     keep_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cap:
     """How many effects of a kind were begun in an hour since 1970."""
 

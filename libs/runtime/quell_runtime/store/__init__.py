@@ -2,6 +2,6 @@
 
 from quell_runtime.store.connection import Connection, Query, Statement
 from quell_runtime.store.store import Change, Store, View
-from quell_runtime.store.table import SqlValue, Table, table
+from quell_runtime.store.table import SqlValue, Table, replace, table
 
-__all__ = ["Change", "Connection", "Query", "SqlValue", "Statement", "Store", "Table", "View", "table"]
+__all__ = ["Change", "Connection", "Query", "SqlValue", "Statement", "Store", "Table", "View", "replace", "table"]

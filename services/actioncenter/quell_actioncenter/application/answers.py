@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
@@ -25,6 +25,7 @@ from quell_runtime import times
 from quell_runtime.kinds import kinds
 from quell_runtime.sealing import SealInvalidError, key_id_of
 from quell_runtime.seams import when
+from quell_runtime.store import replace
 
 TAKEN_BACK = (
     outcome_pb2.EFFECT_STATE_IN_FORCE,

@@ -1,6 +1,6 @@
 """How an action comes to be: derived or asked for, it is kept, decided as the policy says, and counted, at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from google.protobuf import json_format
@@ -17,6 +17,7 @@ from quell_actioncenter.domain.records import ActionRecord, BudgetRecord
 from quell_actioncenter.store.tables import BUDGETS
 from quell_runtime.kinds import Kind, device_of, kind_of, order_of
 from quell_runtime.seams import micros, stamp
+from quell_runtime.store import replace
 
 TARGET_LENGTH = 500
 

@@ -5,7 +5,7 @@ Whoever decides opens a book over the view, moves actions, and closes it; nothin
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from quell_actioncenter.domain.records import ActionRecord, CounterRecord, Equal
 from quell_actioncenter.store.tables import ACTIONS, COUNTERS, EQUALS, INVESTIGATIONS, OUTBOX
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import micros, stamp, when
-from quell_runtime.store import Table, View
+from quell_runtime.store import Table, View, replace
 
 Edit = Callable[[action_pb2.Action], object]
 POLICY, CENTER = "policy", "center"
@@ -32,7 +32,7 @@ OVERTAKES, CHANGES, ONLY_READS = 0, 1, 2
 """Places in the queues, as `OutboxRecord.order` has them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Note:
     """Who did something, why, and what proves it."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quell.actioncenter.v1 import action_pb2, control_service_pb2
 from quell.executor.v1 import target_report_pb2
@@ -17,6 +17,7 @@ from quell_actioncenter.signing.seals import Seals
 from quell_actioncenter.store.tables import FREEZES, OUTBOX, TARGETS
 from quell_runtime.sealing import key_id_of
 from quell_runtime.seams import stamp, when
+from quell_runtime.store import replace
 
 FREEZE = "freeze"
 """Key of the one freeze."""

@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from quell.actioncenter.v1 import action_pb2, investigation_pb2
 from quell.remediation.v1 import evidence_pb2, verdict_pb2
@@ -23,6 +23,7 @@ from quell_actioncenter.domain.targets import Facts
 from quell_actioncenter.store.tables import ACTIONS, BUDGETS, EQUALS, EVIDENCE, INVESTIGATIONS
 from quell_runtime.kinds import is_cluster, kind_of
 from quell_runtime.seams import stamp
+from quell_runtime.store import replace
 
 DERIVED = uuid.UUID("5f7d4f0a-2b68-5b7e-9d3c-6c1f1f2d9a01")
 """Namespace of the ids of derived actions: the same evidence leads to the same ids, so nothing is derived twice."""

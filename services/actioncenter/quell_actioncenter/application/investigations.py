@@ -1,7 +1,6 @@
 """Investigations: what detection systems bring, and what ends them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from quell.actioncenter.v1 import investigation_pb2, investigation_service_pb2
@@ -24,7 +23,7 @@ from quell_actioncenter.domain.lifecycle import UNSENT, Event, State
 from quell_actioncenter.domain.records import InvestigationRecord, RequestRecord
 from quell_actioncenter.store.tables import EVIDENCE, INVESTIGATIONS, REQUESTS
 from quell_runtime.seams import stamp
-from quell_runtime.store import Query
+from quell_runtime.store import Query, replace
 
 NUMBERS = tuple(map(int, UNSENT))
 UNSENT_OF = (

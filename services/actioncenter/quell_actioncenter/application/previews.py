@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from quell.actioncenter.v1 import action_pb2, action_service_pb2
@@ -24,6 +24,7 @@ from quell_actioncenter.store.tables import ITEM_CHUNKS, TARGETS
 from quell_runtime.kinds import device_of, is_cluster, kind_of
 from quell_runtime.sealing import key_id_of
 from quell_runtime.seams import stamp, when
+from quell_runtime.store import replace
 
 CHUNK = 250
 SHOWN_ITEMS = 100

@@ -1,7 +1,6 @@
 """The register of effects in force: by receipts and effect reports alone, never by what was asked for."""
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ from quell_actioncenter.domain.records import ActionRecord, EffectRecord
 from quell_actioncenter.store.tables import ACTIONS, EFFECTS
 from quell_runtime.kinds import device_of, kind_of, kinds
 from quell_runtime.seams import stamp, when
+from quell_runtime.store import replace
 
 EffectState: TypeAlias = outcome_pb2.EffectState.ValueType
 SHOWN = (

@@ -1,7 +1,7 @@
 """How an action counts for its investigation, and what an investigation is by its tallies."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 
 from quell.actioncenter.v1 import investigation_pb2
@@ -11,6 +11,7 @@ from quell_actioncenter.domain.lifecycle import ENDED, State
 from quell_actioncenter.domain.records import ActionRecord, InvestigationRecord
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import stamp
+from quell_runtime.store import replace
 
 _FACTS = tuple(field.name for field in fields(Facts) if field.name != "analysis_failed")
 

@@ -1,7 +1,6 @@
 """Whether an action can be taken back, and the action that does it."""
 
 import uuid
-from dataclasses import replace
 
 from quell.actioncenter.v1 import action_pb2
 from quell.remediation.v1 import outcome_pb2
@@ -18,6 +17,7 @@ from quell_actioncenter.store.tables import ACTIONS
 from quell_runtime.errors import StateError
 from quell_runtime.kinds import kinds
 from quell_runtime.seams import when
+from quell_runtime.store import replace
 
 PROPOSED = uuid.UUID("5f7d4f0a-2b68-5b7e-9d3c-6c1f1f2d9a02")
 """Namespace of the ids of undo actions that the policy proposes."""

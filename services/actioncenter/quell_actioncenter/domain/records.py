@@ -10,7 +10,7 @@ from quell.actioncenter.v1 import action_pb2, control_service_pb2, effect_pb2, i
 from quell.executor.v1 import target_report_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ActionRecord:
     """An action, and what deciding and sending it needs besides."""
 
@@ -69,7 +69,7 @@ class ActionRecord:
     """Actions that were superseded by this one, whose fate is this one's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InvestigationRecord:
     """An investigation and the facts from which its state is derived."""
 
@@ -101,7 +101,7 @@ class InvestigationRecord:
     undone: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EvidenceRecord:
     """One piece of evidence, in its highest revision; the revisions before stand in the audit log."""
 
@@ -121,7 +121,7 @@ class EvidenceRecord:
     update_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OutboxRecord:
     """What is to be sent, and goes on being sent until its receipt."""
 
@@ -139,7 +139,7 @@ class OutboxRecord:
     cancel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EventRecord:
     """One entry of the audit log, hash-chained. Those whose `resource` is an action are the action's history."""
 
@@ -154,7 +154,7 @@ class EventRecord:
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestRecord:
     """An id that a client made for a vote, a freeze or a feedback, and what it was used for."""
 
@@ -173,7 +173,7 @@ def chunk_name(action: str, phase: int, index: int) -> str:
     return f"{action}/{phase}/{index:06}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ItemChunkRecord:
     """Some items of an action, in the executor's order. `name` is its `chunk_name`."""
 
@@ -186,7 +186,7 @@ class ItemChunkRecord:
     """A serialized `ItemOutcomes`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EffectRecord:
     """An effect in force."""
 
@@ -202,7 +202,7 @@ class EffectRecord:
     probe_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TargetRecord:
     """A device, as reported; its key is proven by its own sealed enrolment statement."""
 
@@ -217,7 +217,7 @@ class TargetRecord:
     """Those that it offers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostRecord:
     """A host name in lower case and the devices that ever claimed it."""
 
@@ -225,7 +225,7 @@ class HostRecord:
     devices: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExecutorRecord:
     """An executor that is configured, as its last hello told."""
 
@@ -234,7 +234,7 @@ class ExecutorRecord:
     kinds: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EqualRecord:
     """Actions of one investigation that are equal in kind, target and parameters, oldest first."""
 
@@ -242,7 +242,7 @@ class EqualRecord:
     actions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BudgetRecord:
     """What was used of a budget lately."""
 
@@ -251,7 +251,7 @@ class BudgetRecord:
     """`{start of a slice of the window, microseconds}:{how many}`, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FreezeRecord:
     """The freeze; there is one row, `freeze`."""
 
@@ -261,7 +261,7 @@ class FreezeRecord:
     """The sealed `Freeze`; empty as long as nothing was ever frozen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PolicyRecord:
     """A version of the policy."""
 
@@ -269,7 +269,7 @@ class PolicyRecord:
     policy: policy_service_pb2.Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CounterRecord:
     """A number that only grows: `sequence`, `audit` (with the hash of its newest entry), `policy`, `start`."""
 

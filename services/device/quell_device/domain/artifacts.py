@@ -17,7 +17,7 @@ IN_ALL = ""
 """The key of what all devices use together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ErrandRecord:
     """An action that was handed to a device, and after which we do something: take in what it brings, or let it go."""
 
@@ -27,7 +27,7 @@ class ErrandRecord:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArtifactRecord:
     """An artifact, or as much of it as has come. `id` is made of device and content, so the same is stored once.
 
@@ -59,7 +59,7 @@ class ArtifactRecord:
         return -(-self.stored_bytes // PART_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UsageRecord:
     """How many bytes the artifacts of a device take, or of all: whole ones, and those that are on their way."""
 

@@ -22,7 +22,7 @@ GONE = (DeviceState.BANNED, DeviceState.OFFBOARDED)
 """Where a device stays for good: its key counts no more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeviceRecord:
     """An enrolled device. Its id is made of its identity key; host name and tags are labels."""
 
@@ -47,7 +47,7 @@ class DeviceRecord:
         return f"devices/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenRecord:
     """An enrolment token, of which only the digest is kept."""
 
@@ -58,7 +58,7 @@ class TokenRecord:
     """The device that came with it; nobody else can, and that one may come again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WordRecord:
     """The newest of what the Action Center said to all: `key_set` and `freeze`, as sealed, and the number of its start.
 

@@ -26,7 +26,7 @@ OURS = (KeptState.TAKING, KeptState.HELD)
 """The states of what is still in the vault."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """One thing that an action took: what it was, and where its bytes are.
 
