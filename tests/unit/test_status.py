@@ -21,4 +21,4 @@ def test_every_kind_is_in_it() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
     assert rows.keys() == kinds().keys()
     assert "**served**" in rows["block_url"]
-    assert "**served**" not in rows["quarantine_messages"]
+    assert all(row.endswith(("**served**", "not built yet")) for row in rows.values())
