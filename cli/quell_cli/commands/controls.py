@@ -129,8 +129,8 @@ def list_audit(session: Session, condition: str, limit: int) -> None:
 
 
 def _why(entry: audit_service_pb2.AuditEntry) -> str:
-    """Return the reason that whoever took an artifact gave; an action's are told by `quell actions show`."""
-    if entry.event != "artifact_downloaded" or not entry.payload:
+    """Return the reason that whoever took or saw something gave; an action's are told by `quell actions show`."""
+    if entry.event not in ("artifact_downloaded", "quarantined_message_viewed") or not entry.payload:
         return ""
     inner = audit_service_pb2.AuditEntry.FromString(entry.payload).payload
     return executor_service_pb2.Access.FromString(inner).comment

@@ -60,6 +60,16 @@ class Conversations:
         self._replaced: asyncio.Future[None] | None = None
         self.session: Session | None = None
 
+    @property
+    def there(self) -> bool:
+        """Whether somebody listens."""
+        return self.session is not None
+
+    async def put(self, response: executor_service_pb2.WorkResponse) -> None:
+        """Say something in the conversation that is open, if one is."""
+        if self.session:
+            self.session.mention(response)
+
     async def hold(self, transport: Transport) -> None:
         """Hold a conversation until it is over."""
         down = aiter(transport)

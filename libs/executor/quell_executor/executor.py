@@ -12,6 +12,7 @@ from quell.remediation.v1 import failure_pb2
 from quell.warrant.v1 import key_set_pb2, seal_pb2, warrant_pb2
 
 from quell_executor import changing, previews
+from quell_executor.accesses import Accesses
 from quell_executor.conversation import Conversations
 from quell_executor.effect import Offers, Owned, RefusedError
 from quell_executor.inheritance import Inheritance
@@ -73,6 +74,8 @@ class Executor:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._conversations = Conversations(settings, key, list(offers), self)
+        self.accesses = Accesses(self._conversations, seams.rng)
+        """Where it is told who takes what out of the executor's keeping."""
         self._unlisten: Callable[[], None] = store.listen(self._heard)
 
     @property
@@ -194,6 +197,7 @@ class Executor:
                 self._spawn(self._preview(request.plan))
             case "stored":
                 session.forget(request.stored.ids)
+                self.accesses.stored(request.stored.ids)
                 await self._journal.stored(request.stored.ids)
                 self._pruning.remind()
 

@@ -28,7 +28,7 @@ class Session:
         self._key = key
         self._hello: Up | None = None
         self._accepted: list[str] = []
-        self._plans: list[plan_pb2.PlanAnswer] = []
+        self._asides: list[Up] = []
         self._progress: dict[str, progress_pb2.Progress] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._leaving: dict[str, Outgoing] = {}
@@ -51,7 +51,12 @@ class Session:
 
     def answer(self, answers: Iterable[plan_pb2.PlanAnswer]) -> None:
         """Answer a question for a preview."""
-        self._plans += answers
+        self._asides += [Up(plan=answer) for answer in answers]
+        self._wake.set()
+
+    def mention(self, message: Up) -> None:
+        """Say something that the journal does not hold: if the conversation ends before, it was not said."""
+        self._asides.append(message)
         self._wake.set()
 
     def send(self, rows: Iterable[Outgoing]) -> None:
@@ -87,8 +92,8 @@ class Session:
         if self._accepted:
             batch, self._accepted = self._accepted[:MOST_ITEMS], self._accepted[MOST_ITEMS:]
             return Up(accepted=executor_service_pb2.Accepted(actions=batch))
-        if self._plans:
-            return Up(plan=self._plans.pop(0))
+        if self._asides:
+            return self._asides.pop(0)
         if self._outgoing or self._leaving:
             return self._journaled()
         if self._progress:

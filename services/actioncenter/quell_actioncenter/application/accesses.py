@@ -14,13 +14,14 @@ from quell_actioncenter.store.tables import REQUESTS
 from quell_runtime.interceptors import validation
 
 _log = structlog.get_logger()
-EVENT = "artifact_downloaded"
+EVENTS = {"artifacts": "artifact_downloaded", "quarantinedMessages": "quarantined_message_viewed"}
+"""By what was taken, or looked at."""
 
 
 async def take(desk: Desk, plane: str, accesses: Sequence[executor_service_pb2.Access]) -> list[str]:
     """Write accesses down and return the ids of those that are: the same again counts once, what is malformed never.
 
-    Whom an executor names is its word: it has seen the credential. It can say no more than this one event.
+    Whom an executor names is its word: it has seen the credential. It can say no more than these events.
     """
     proper = [access for access in accesses if _proper(plane, access)]
 
@@ -34,7 +35,8 @@ def _taken(book: Book, plane: str, access: executor_service_pb2.Access) -> bool:
     content, known = digest(access, plane), book.view.get(REQUESTS, access.id)
     if known is None:
         book.view.put(REQUESTS, RequestRecord(access.id, access.resource, content))
-        history.append(book.view, book.now, access.actor, EVENT, access.resource, access)
+        event = EVENTS[access.resource.partition("/")[0]]
+        history.append(book.view, book.now, access.actor, event, access.resource, access)
     return known is None or known.content == content
 
 

@@ -8,11 +8,11 @@ from functools import partial
 
 import structlog
 
-from quell_device.application.accesses import Accesses
 from quell_device.domain.artifacts import IN_ALL, PART_BYTES, ArtifactRecord, ErrandRecord
 from quell_device.domain.errors import NoSuchArtifactError, OffsetInvalidError
 from quell_device.store.parts import Parts
 from quell_device.store.tables import ARTIFACTS, ERRANDS, USAGE
+from quell_executor.accesses import Accesses
 from quell_runtime.seams import Clock, micros
 from quell_runtime.store import Store, View
 

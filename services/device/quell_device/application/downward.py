@@ -8,13 +8,13 @@ from google.protobuf.message import DecodeError
 from quell.executor.v1 import executor_service_pb2, plan_pb2
 from quell.warrant.v1 import seal_pb2, warrant_pb2
 
-from quell_device.application.accesses import Accesses
 from quell_device.application.center import Center
 from quell_device.application.departures import Departures
 from quell_device.application.errands import Errands
 from quell_device.application.streams import Streams
 from quell_device.application.uplink import Uplink
 from quell_device.domain.routes import Routes, not_seen
+from quell_executor.accesses import Accesses
 from quell_runtime.kinds import device_of
 from quell_runtime.sealing import SealInvalidError, device_id
 

@@ -13,7 +13,6 @@ from typing import Any
 from quell.device.v1 import agent_service_pb2
 from quell.executor.v1 import executor_service_pb2, target_report_pb2
 
-from quell_device.application.accesses import Accesses
 from quell_device.application.center import PROTOCOL, Center
 from quell_device.application.departures import Departures
 from quell_device.application.downward import Downward, Heed
@@ -29,6 +28,7 @@ from quell_device.domain.errors import BannedError, KeyMismatchError, Offboarded
 from quell_device.domain.records import GONE, DeviceState
 from quell_device.domain.routes import Routes, allowed, ids_of
 from quell_device.store.tables import DEVICES
+from quell_executor.accesses import Accesses
 from quell_executor.transport import ProtocolUnsupportedError
 from quell_runtime.errors import QuellError
 from quell_runtime.kinds import kinds

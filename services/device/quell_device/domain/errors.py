@@ -127,12 +127,6 @@ class OffsetInvalidError(RangeError):
     reason = "OFFSET_INVALID"
 
 
-class AuditAwayError(AwayError):
-    """The audit log can't be written, so nothing is given out."""
-
-    reason = "AUDIT_AWAY"
-
-
 class ArtifactDamagedError(DamagedError):
     """What lies in the store is not what was put there."""
 

@@ -480,7 +480,9 @@ Global___Accesses: _TypeAlias = Accesses  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """Somebody takes something out of the executor's keeping. The audit log has it as `artifact_downloaded`."""
+    """Somebody takes something out of the executor's keeping, or looks at it. The audit log has it as `artifact_downloaded`,
+    or as `quarantined_message_viewed`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -494,7 +496,7 @@ class Access(_message.Message):
     actor: _builtins.str
     """Required. Who: the person's name in `people.toml`, whose credential the executor has seen."""
     resource: _builtins.str
-    """Required. What: `artifacts/{artifact}`."""
+    """Required. What: `artifacts/{artifact}`, `quarantinedMessages/{message}`."""
     comment: _builtins.str
     """Required. Why."""
     offset: _builtins.int
