@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 import click
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf import timestamp_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from quell.remediation.v1 import remediation_pb2
 
@@ -16,8 +17,9 @@ from quell_cli.connection import Connection
 from quell_cli.session import Session
 from quell_runtime.kinds import Kind, kinds
 
-OF_DAY, OF_DURATION = "google.protobuf.Timestamp", "google.protobuf.Duration"
-FILE = "quell.remediation.v1.FileSelector"
+STAMP = timestamp_pb2.Timestamp.DESCRIPTOR
+OF_DAY, OF_DURATION = STAMP.full_name, "google.protobuf.Duration"
+FILE, MESSAGES = "quell.remediation.v1.FileSelector", "quell.remediation.v1.MessageSelector"
 NUMBERS = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 
 
@@ -26,10 +28,9 @@ class Parts(click.ParamType[Any]):
 
     name = "parts"
 
-    def __init__(self, field: FieldDescriptor) -> None:
-        """Read messages of this field."""
-        assert field.message_type is not None  # noqa: S101 - it is a message's field
-        self._message = field.message_type
+    def __init__(self, message: Descriptor) -> None:
+        """Read such messages."""
+        self._message = message
         if self._message.full_name == FILE:
             self.name = "path|sha256"
 
@@ -50,6 +51,8 @@ class Parts(click.ParamType[Any]):
             if inner is None or not sign:
                 names = ", ".join(f"{each}=..." for each in self._message.fields_by_name)
                 self.fail(f"{part} is none of {names}", param, ctx)
+            if name in ("mailbox", "mailboxes"):
+                word = _mailbox(word)
             if inner.is_repeated:
                 found.setdefault(name, []).append(word)
             else:
@@ -87,7 +90,9 @@ def command(kind: Kind) -> click.Command:
     assert field.message_type is not None  # noqa: S101 - every kind is a message
     simple = kind.target_field in ("device", "pattern", "mailbox", "action")
     params: list[click.Parameter] = [click.Argument([kind.target_field])] if simple else []
-    params += [_option(each) for each in field.message_type.fields if not simple or each.name != kind.target_field]
+    for each in field.message_type.fields:
+        if not simple or each.name != kind.target_field:
+            params += _choices(each) if _told_two_ways(each) else [_option(each)]
 
     def work(session: Session, **given: Any) -> None:  # noqa: ANN401 - what click gives
         wait = given.pop("wait")
@@ -108,6 +113,29 @@ def command(kind: Kind) -> click.Command:
     for option in (why_option, wait_option, case_option, *((revert_option,) if kind.undoable else ())):
         made = option(made)
     return made
+
+
+def _told_two_ways(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == MESSAGES
+
+
+def _choices(field: FieldDescriptor) -> list[click.Parameter]:
+    """Return the options that tell messages: one by one, or a campaign."""
+    assert field.message_type is not None  # noqa: S101 - it is a message's field
+    listed, cluster = (field.message_type.fields_by_name[name].message_type for name in ("messages", "cluster"))
+    assert listed is not None  # noqa: S101 - as above
+    assert cluster is not None  # noqa: S101 - as above
+    ref = listed.fields_by_name["messages"].message_type
+    assert ref is not None  # noqa: S101 - as above
+    one, many = _names(ref), _names(cluster)
+    return [
+        click.Option(["--message"], type=Parts(ref), multiple=True, help=f"A message, of {one}; or JSON. May be many."),
+        click.Option(["--cluster"], type=Parts(cluster), help=f"All messages alike in {many}; or JSON."),
+    ]
+
+
+def _names(message: Descriptor) -> str:
+    return ", ".join(f"{each.name}=" for each in message.fields if each.message_type in (None, STAMP))
 
 
 def _help(kind: Kind) -> str:
@@ -133,7 +161,7 @@ def _option(field: FieldDescriptor) -> click.Option:
         return click.Option([flag], type=Duration(), help="As 15m, 12h, 7d: of a time, from now.")
     if _listed(field):
         return click.Option([flag], multiple=True)
-    return click.Option([flag], type=Parts(field), multiple=many)
+    return click.Option([flag], type=Parts(field.message_type), multiple=many)
 
 
 def _listed(field: FieldDescriptor) -> FieldDescriptor | None:
@@ -168,13 +196,22 @@ async def _target(connection: Connection, field: str, typed: str) -> str:
         return (await lookup.device(connection, typed)).name
     if field == "action":
         return (await lookup.action(connection, typed)).name
-    return f"mailboxes/{typed.removeprefix('mailboxes/')}" if field == "mailbox" else typed
+    return _mailbox(typed) if field == "mailbox" else typed
+
+
+def _mailbox(typed: str) -> str:
+    return f"mailboxes/{typed.removeprefix('mailboxes/')}"
 
 
 def _remediation(kind: Kind, given: dict[str, Any]) -> remediation_pb2.Remediation:
     descriptor = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name[kind.name].message_type
     assert descriptor is not None  # noqa: S101 - every kind is a message
+    chosen, cluster = given.pop("message", ()), given.pop("cluster", None)
+    if chosen and cluster:
+        raise click.UsageError("--message or --cluster, not both")
     filled = {name: _json(descriptor.fields_by_name[name], value) for name, value in given.items() if value}
+    if chosen or cluster:
+        filled[kind.target_field] = {"cluster": cluster} if cluster else {"messages": {"messages": list(chosen)}}
     try:
         return ParseDict({kind.name: filled}, remediation_pb2.Remediation())
     except ParseError as error:

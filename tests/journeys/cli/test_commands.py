@@ -414,7 +414,13 @@ def test_messages_are_written_in_short_or_as_json() -> None:
     restrict = remediation_pb2.Remediation.DESCRIPTOR.fields_by_name["restrict_code_execution"].message_type
     assert isolate is not None
     assert restrict is not None
-    exclusion, file = Parts(isolate.fields_by_name["exclusions"]), Parts(restrict.fields_by_name["allowed"])
+    excluded, allowed = (
+        isolate.fields_by_name["exclusions"].message_type,
+        restrict.fields_by_name["allowed"].message_type,
+    )
+    assert excluded is not None
+    assert allowed is not None
+    exclusion, file = Parts(excluded), Parts(allowed)
     read = exclusion.convert("remotes=192.0.2.7,remotes=2001:db8::/48,ports=443,user=backup", None, None)
     assert read == {"remotes": ["192.0.2.7", "2001:db8::/48"], "ports": ["443"], "user": "backup"}
     assert file.convert("/opt/tool", None, None) == {"path": "/opt/tool"}
@@ -423,3 +429,24 @@ def test_messages_are_written_in_short_or_as_json() -> None:
     for wrong in ("port=443", "remotes", "{"):
         with pytest.raises(click.UsageError, match=r"none of remotes=|no JSON"):
             exclusion.convert(wrong, None, None)
+
+
+def test_messages_are_told_one_by_one_or_as_a_campaign(house: House) -> None:
+    """A mailbox by its address alone; never both ways at once, and one of them is needed."""
+    delete = ("act", "soft-delete-messages", "-m", "x")
+    named = "mailbox=dave@example.org,message_id=1@evil.example"
+    asked = json.loads(well(house, "--json", *delete, "--message", named, "--message", f"sha256={'ab' * 32}"))
+    assert asked["remediation"]["soft_delete_messages"]["messages"]["messages"]["messages"] == [
+        {"mailbox": "mailboxes/dave@example.org", "message_id": "1@evil.example"},
+        {"sha256": "ab" * 32},
+    ]
+    campaign = "sender_domain=evil.example,start_time=2026-11-24T00:00:00Z,mailboxes=dave@example.org"
+    asked = json.loads(well(house, "--json", *delete, "--cluster", campaign))
+    assert asked["remediation"]["soft_delete_messages"]["messages"]["cluster"] == {
+        "sender_domain": "evil.example",
+        "start_time": "2026-11-24T00:00:00Z",
+        "mailboxes": ["mailboxes/dave@example.org"],
+    }
+    both = house.quell(*delete, "--message", named, "--cluster", campaign)
+    assert (both.returncode, "not both" in both.stderr) == (2, True)
+    assert house.quell(*delete).returncode == 2
