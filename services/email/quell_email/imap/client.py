@@ -88,7 +88,7 @@ class Client:
         """Connect and log in."""
         self.mailbox = mailbox
         self._pace = pace
-        self._open: tuple[str, int, bool] | None = None
+        self._open: tuple[Folder, bool] | None = None
         secure = ssl.create_default_context(cafile=str(server.ca) if server.ca else None)
         self._imap = _Connection(
             server.address.host,
@@ -143,10 +143,13 @@ class Client:
                 found.append(Folder(_text(name), validity, uidnext, numbers[b"MESSAGES"]))
         return found, separators
 
-    def open(self, folder: Folder, *, writable: bool = False) -> bool:
-        """Open a folder for what follows; False if it is gone, or another of the same name."""
-        if self._open in ((folder.name, folder.validity, True), (folder.name, folder.validity, writable)):
-            return True
+    def open(self, folder: Folder, *, writable: bool = False) -> Folder | None:
+        """Open a folder for what follows, and return how it was then; None if it is gone, or another of its name.
+
+        What this tells is surer than what the list tells, for which a server may trust its notes.
+        """
+        if self._open and self._open[0].name == folder.name and (self._open[1] or not writable):
+            return self._open[0] if self._open[0].validity == folder.validity else None
         self._open = None
         self._pace.wait()
         try:
@@ -154,11 +157,13 @@ class Client:
         except IMAPClientAbortError:
             raise
         except IMAPClientError:
-            return False
+            return None
         if answer[b"UIDVALIDITY"] != folder.validity:
-            return False
-        self._open = (folder.name, folder.validity, writable)
-        return True
+            return None
+        uidnext = answer.get(b"UIDNEXT", folder.uidnext)
+        now = Folder(folder.name, folder.validity, uidnext, answer[b"EXISTS"])
+        self._open = now, writable
+        return now
 
     def uids(self, end: int) -> set[int]:
         """Return the UIDs below an end in the open folder."""

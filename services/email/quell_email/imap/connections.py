@@ -81,9 +81,6 @@ class Connections:
 
     async def _once(self, mailbox: str, work: Callable[[Client], T]) -> T:
         known = self._idle.pop(mailbox, None)
-        if known is None and len(self._idle) + self._busy >= self._server.max_connections and self._idle:
-            _, longest = self._idle.popitem(last=False)
-            await finished(longest.close, self._threads)
         self._busy += 1
 
         def there() -> T:
@@ -97,6 +94,9 @@ class Connections:
             return result
 
         try:
+            if len(self._idle) + self._busy > self._server.max_connections:
+                _, longest = self._idle.popitem(last=False)
+                await finished(longest.close, self._threads)
             return await finished(there, self._threads)
         finally:
             self._busy -= 1

@@ -78,6 +78,11 @@ class Index:
                     there.known[new] = here.known.pop(old)
             there.fresh = here.fresh = False
 
+    def doubt(self, client: Client, folder: Folder) -> None:
+        """Look into a folder anew the next time, even if its numbers are the same."""
+        if shelf := self._shelves.get((client.mailbox, folder.name)):
+            shelf.fresh = False
+
     def headers(self, client: Client, folder: Folder, uid: int, copy: Copy) -> Headers | None:
         """Return what the headers say, or None if they can't be read."""
         return self._facts_of(client, folder, uid, copy).headers
@@ -152,9 +157,10 @@ def refreshed(
     elif shelf.fresh and shelf.folder == folder:
         return shelf
     shelf.fresh = False
-    if not client.open(folder):
+    now = client.open(folder)
+    if now is None:
         return Shelf(folder)
-    present = client.uids(folder.uidnext)
+    present = client.uids(now.uidnext)
     shelf.known = {uid: known for uid, known in shelf.known.items() if uid in present}
     shelf.known.update(read(client, sorted(present - shelf.known.keys())))
     shelf.folder, shelf.fresh = folder, True

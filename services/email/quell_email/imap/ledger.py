@@ -2,7 +2,7 @@
 
 A move is two steps for the server: copy, then remove. If it dies between them, a message is there twice. The entry
 tells which messages were to go, and where the arrivals begin: so what has arrived already is told from another copy,
-and is removed where it came from. What is purged is first entered, too, and its entry stays for ever.
+and is removed again before the move is. What is purged is first entered, too, and its entry stays for ever.
 """
 
 import json
@@ -34,11 +34,14 @@ class Moving:
     arrivals: int
     copies: Mapping[int, str]
 
-    def doubled(self, here: Collection[int], arrived: Counter[str]) -> list[int]:
-        """Return the UIDs that have arrived and are still `here` as well, given how many of each digest `arrived`."""
-        left = [uid for uid in self.copies if uid in here]
-        excess = arrived + Counter(self.copies[uid] for uid in left) - Counter(self.copies.values())
-        return [uid for uid in left if _one_of(excess, self.copies[uid])]
+    def doubled(self, here: Collection[int], arrived: Mapping[int, str]) -> list[int]:
+        """Return those that arrived, by UID and digest, though they are still `here`: by UID where they came from.
+
+        The arrivals are too many, not the originals: a move that was broken off may have left out their keywords.
+        """
+        left = Counter(self.copies[uid] for uid in here)
+        excess = Counter(arrived.values()) + left - Counter(self.copies.values())
+        return [uid for uid, digest in arrived.items() if _one_of(excess, digest)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,14 @@ def settle(client: Client, index: Index, box: Box, entries: Collection[Entered])
             continue
         if (source.validity, target.validity) != (entry.source_validity, entry.target_validity):
             continue
-        here = index.copies(client, source).keys() & entry.copies.keys()
-        if not here:
+        if not index.copies(client, source).keys() & entry.copies.keys():
             continue
+        for folder in (source, target):
+            index.doubt(client, folder)
+        here = index.copies(client, source).keys() & entry.copies.keys()
         there = index.copies(client, target)
-        arrived = Counter(copy.sha256 for uid, copy in there.items() if uid >= entry.arrivals)
-        doubled = entry.doubled(here, arrived)
-        if doubled and client.open(source, writable=True):
+        doubled = entry.doubled(here, {uid: copy.sha256 for uid, copy in there.items() if uid >= entry.arrivals})
+        if doubled and client.open(target, writable=True):
             log.warning("doubled_removed", number=len(doubled))
             client.expunge(doubled)
             settled = True

@@ -95,8 +95,10 @@ def _active(home: Path, top: int) -> str | None:
         return ""
     except OSError:
         return None
-    folder, file = os.path.split(os.path.normpath(home / target))
-    return file if Path(folder) == home / SCRIPTS and file in _scripts(home) else None
+    path = Path(target)
+    # Beyond a step up it may lead anywhere, by way of a link.
+    straight = ".." not in path.parts and (home / path).parent == home / SCRIPTS and path.suffix == SUFFIX
+    return path.name if straight else None
 
 
 def _scripts(home: Path) -> list[str]:

@@ -1,27 +1,17 @@
-"""A user who forwards outside in three ways, and the effect over the user's home."""
+"""Users who forward outside: one home on disk, and a server's mailbox with either backend over it."""
 
 from pathlib import Path
 
 import pytest
 
+from forwarding_desk import ANN, MINE, OURS, Desk, homes, server
 from home_tree import HomeTree
+from mail_lab import MailLab
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.maildir.forwards import HomeForwards
 from quell_email.store.pre_images import PreImages
 
-OURS = frozenset({"example.org"})
-ANN = "ann@example.org"
-MINE = b"""\
-require ["copy", "fileinto", "variables"];
-# rule:[team]
-redirect :copy "team@example.org"; # stays
-# rule:[home]
-if header :contains "subject" "report" {
-  redirect /* my own */ "ann@mail.test";
-}
-if header :contains "subject" "list" { fileinto "Lists"; stop; }
-"""
-OLD = b'set "to" "ann@old.test";\r\nredirect "${to}";\r\n'.replace(b"set", b'require "variables"; set', 1)
+OLD = b'require "variables"; set "to" "ann@old.test";\r\nredirect "${to}";\r\n'
 FORWARD = b"\\ann, ann@mail.test\n# to be reached on holiday\nteam@example.org\n"
 
 
@@ -42,3 +32,10 @@ def tree(tmp_path: Path) -> HomeTree:
 def effect(tree: HomeTree, tmp_path: Path) -> TurnOffExternalForwarding:
     """Return the effect over the homes."""
     return TurnOffExternalForwarding(HomeForwards(tree.pattern), PreImages(tmp_path / "kept"), OURS)
+
+
+@pytest.fixture(params=["homes", "server"])
+def desk(request: pytest.FixtureRequest, lab: MailLab, tmp_path: Path) -> Desk:
+    """Return Ann's mailbox on the server, with a backend over it."""
+    lab.wipe()
+    return Desk(lab, homes if request.param == "homes" else server, tmp_path / "kept")
