@@ -1,38 +1,39 @@
 """The process that reads hostile mail: `python -m quell_email.parsing.child`. It answers its parent until that is gone.
 
-A request is its length (4 bytes), a letter (`h`: a header block, `b`: a whole message, `l`: its links, `c`: a
-question of `parsing.cuts`), and the bytes; an answer is its length and JSON. A message that costs more than 2 s of
-processor time or 512 MB ends the process, and only it.
+A request is its length (4 bytes), a letter (`h`: a header block, `b`: a whole message, `l`: its links, `v`: what it
+shows, `c`: a question of `parsing.cuts`), and the bytes; an answer is its length and JSON. A message that costs more
+than 2 s of processor time or 512 MB ends the process, and only it.
 """
 
 import json
 import resource
 import struct
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from quell_email.domain.mime import UnparsableError
 from quell_email.links.parts import read_links
 from quell_email.parsing.cuts import read_cuts
 from quell_email.parsing.reading import read_body, read_headers
+from quell_email.parsing.viewing import read_view
 
 CPU_SECONDS = 2
 MEMORY_BYTES = 512 << 20
 FILES = 64
+READERS: Mapping[bytes, Callable[[bytes], dict[str, Any]]] = {
+    b"h": read_headers,
+    b"b": lambda raw: {"marks": [mark.hex() for mark in read_body(raw)]},
+    b"l": read_links,
+    b"v": read_view,
+    b"c": read_cuts,
+}
 
 
 def answer(mode: bytes, raw: bytes) -> dict[str, Any]:
     """Read one message. What can't be read is said so."""
     try:
-        match mode:
-            case b"h":
-                return read_headers(raw)
-            case b"l":
-                return read_links(raw)
-            case b"c":
-                return read_cuts(raw)
-            case _:
-                return {"marks": [mark.hex() for mark in read_body(raw)]}
+        return READERS[mode](raw)
     except UnparsableError as error:
         return {"unparsable": str(error)}
     except (ValueError, LookupError, RecursionError, ArithmeticError, AttributeError, TypeError, MemoryError) as error:

@@ -47,6 +47,10 @@ class Parser:
         """Return what `links.parts.read_links` says of a message, or None if it can't be read."""
         return self._ask(b"l", raw, MAX_LINKS_ANSWER)
 
+    def view(self, raw: bytes) -> dict[str, Any] | None:
+        """Return what `viewing.read_view` says of a message, or None if it can't be read."""
+        return self._ask(b"v", raw)
+
     def cutting(self, raw: bytes, wanted: Wanted) -> Cutting | None:
         """Return how to take an attachment out of a message, or None if it can't be read.
 
