@@ -17,6 +17,7 @@ from quell_agent.offers import Means
 from quell_agent.offers import lack as lacking_on_devices
 from quell_agent.offers import offers as offered_on_devices
 from quell_agent.settings import AgentSettings
+from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.offers import Means as MailMeans
 from quell_email.offers import offers as offered_on_mail
 from quell_executor.settings import Seams
@@ -44,7 +45,8 @@ def offered() -> dict[str, str]:
     nothing: Any = None
     with tempfile.TemporaryDirectory() as folder:
         settings = AgentSettings(data=Path(folder), rules=Path(folder))
-        on_mail = offered_on_mail(MailMeans(nothing, nothing, nothing, nothing, nothing, nothing, Seams()))
+        forwarding = TurnOffExternalForwarding(nothing, nothing, ())
+        on_mail = offered_on_mail(MailMeans(nothing, nothing, nothing, nothing, nothing, nothing, Seams(), forwarding))
         on_devices = offered_on_devices(settings, Means(nothing, nowhere, nothing, nothing, nothing))
     for name, kind in kinds().items():
         if kind.plane == "device" and name not in on_devices:

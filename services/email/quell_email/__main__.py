@@ -14,13 +14,18 @@ from quell.executor.v1 import executor_service_pb2_grpc
 from quell_email.api import click
 from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
+from quell_email.domain.forwards import Forwards
 from quell_email.effects.choosing import Choosing
 from quell_email.effects.retention import Retention
+from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
+from quell_email.imap.forwards import ServerForwards
 from quell_email.maildir.backend import Maildirs
+from quell_email.maildir.forwards import HomeForwards
 from quell_email.maildir.index import Index
 from quell_email.offers import Means, offers
 from quell_email.parsing.parser import Parser
 from quell_email.settings import EmailSettings
+from quell_email.store.pre_images import PreImages
 from quell_email.store.urls import MIGRATIONS, UrlTable
 from quell_email.vault.vault import HOLDER, opened_vault
 from quell_executor.executor import JOURNAL, Executor
@@ -37,6 +42,10 @@ from quell_runtime.seams import Clock, Point, SystemClock, nowhere
 from quell_runtime.server import API, Server, serving
 from quell_runtime.store import Store
 from quell_runtime.store.opening import opened
+
+NO_WAY = "neither homes nor [managesieve] is configured"
+LACKING = {"turn_off_external_forwarding": NO_WAY, "restore_external_forwarding": NO_WAY}
+"""Kinds that need what not every deployment has, and what that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,8 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         vault = await stack.enter_async_context(opened_vault(settings.data / "vault", keys, clock, point))
         choosing = Choosing(mailboxes, settings.exclusions.all)
         keep, seams = timedelta(days=settings.quarantine_days), Seams(clock=clock, point=point)
-        means = Means(mailboxes, vault, parser, choosing, urls, keep, seams)
+        forwarding = _forwarding(settings, point)
+        means = Means(mailboxes, vault, parser, choosing, urls, keep, seams, forwarding)
         executor = _executor(settings, means, journal)
         executors.append(executor)
         await executor.start()
@@ -95,10 +105,24 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([working])
 
 
+def _forwards(settings: EmailSettings, point: Point) -> Forwards | None:
+    if settings.managesieve:
+        return ServerForwards(settings.managesieve, point)
+    return HomeForwards(settings.homes, point) if settings.homes else None
+
+
+def _forwarding(settings: EmailSettings, point: Point) -> TurnOffExternalForwarding | None:
+    forwards = _forwards(settings, point)
+    if forwards is None:
+        return None
+    kept = PreImages(settings.data / "forwarding")
+    return TurnOffExternalForwarding(forwards, kept, settings.domains, settings.exclusions.all, point)
+
+
 def _executor(settings: EmailSettings, means: Means, journal: Store) -> Executor:
     found = offers(means)
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
-    missing = {name: "not built yet" for name in ours if name not in found}
+    missing = {name: LACKING.get(name, "not built yet") for name in ours if name not in found}
     quorums = quorums_of(settings.quorums, settings.approvers)
     kit = KitSettings(settings.deployment, bytes.fromhex(settings.root_key), missing=missing, quorums=quorums)
     return Executor(kit, pki.load_seal_key(settings.identity_key), found, journal, means.seams)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, FilePath, IPvAnyNetwork, StringConstraints, model_validator
 
+from quell_email.domain.belonging import domain_of
 from quell_email.domain.exclusions import Exclusions, Simulation
+from quell_email.imap.managesieve import SieveServer
 from quell_executor.quorum import quorums_of
 from quell_runtime.config import Hex32, Loopback, Peer, Section, Settings
 from quell_runtime.errors import InvalidError
@@ -66,6 +68,12 @@ class EmailSettings(Settings):
     quarantine_days: int = Field(default=30, ge=1, le=3650)
     """Days for which messages and attachments are kept in quarantine, where an order does not say until when."""
     exclusions: ExclusionSettings = Field(default_factory=ExclusionSettings)
+    domains: list[Annotated[str, AfterValidator(domain_of)]] = Field(default_factory=list)
+    """The organisation's own mail domains, each without what is under it; mail sent on to others is sent outside."""
+    homes: Annotated[str, AfterValidator(_pattern)] | None = None
+    """Where users' homes are, with their Sieve scripts and `.forward`: a path with `{address}`."""
+    managesieve: SieveServer | None = None
+    """The server of Sieve scripts, where homes are out of reach."""
     click: Loopback | None = None
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: Annotated[FilePath, AfterValidator(_secret)] | None = None
@@ -84,6 +92,14 @@ class EmailSettings(Settings):
             quorums_of(self.quorums, self.approvers)
         except InvalidError as error:
             raise ValueError(error.message) from None
+        return self
+
+    @model_validator(mode="after")
+    def _forwarding(self) -> "EmailSettings":
+        if self.homes and self.managesieve:
+            raise ValueError("homes and [managesieve] are two ways to the same scripts: choose one")
+        if (self.homes or self.managesieve) and not self.domains:
+            raise ValueError("domains is needed: who forwards outside can't be told without it")
         return self
 
     @model_validator(mode="after")

@@ -28,10 +28,23 @@ _MAILTO = re.compile(rb"\s*mailto:([^?]*)(?:\?(.*))?", re.IGNORECASE | re.DOTALL
 _RECIPIENTS = frozenset({b"to", b"cc", b"bcc"})
 
 
+def domain_of(text: str) -> str:
+    """Return a domain as addresses are held against it: in lower case, in its ASCII form.
+
+    Raises:
+        ValueError: It is no domain.
+
+    """
+    found = _ascii(text.encode())
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", found):
+        raise ValueError("a mail domain is needed, as in example.org")
+    return found
+
+
 def whose(address: bytes, domains: Collection[str]) -> Whose:
     """Tell whose an address is. Only what is plainly ours is ours.
 
-    `domains` are in lower case, in their ASCII form, each without what is under it.
+    `domains` are as `domain_of` has them, each without what is under it.
     """
     if b"@" not in address and ANYTHING not in address:
         return Whose.NOBODYS
