@@ -46,6 +46,8 @@ auth_username_format = %Lu
 first_valid_uid = 1
 mail_location = maildir:~/Maildir
 mail_max_userip_connections = 100
+mail_fsync = never
+auth_failure_delay = 0
 default_vsz_limit = 512M
 default_process_limit = 200
 sendmail_path = {folder}/sendmail
@@ -87,6 +89,11 @@ service imap-login {{
   }}
   service_count = 0
   process_min_avail = 1
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service managesieve-login {{
   inet_listener sieve {{
@@ -193,6 +200,12 @@ class MailLab:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
+
+    def connections(self) -> int:
+        """Return how many IMAP connections are open now, as the kernel counts them."""
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        port, established = f":{self.imap:04X}", "01"
+        return sum(1 for line in lines if line.split()[2].endswith(port) and line.split()[3] == established)
 
     def wipe(self) -> None:
         """Make all mailboxes new. Nobody may be logged in."""

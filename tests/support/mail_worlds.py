@@ -187,11 +187,10 @@ class ImapWorld:
     def deliver(self, address: str, *messages: Seen) -> None:
         """Append."""
         with self._user(address) as client:
-            for message in messages:
-                if not client.folder_exists(message.folder):
-                    client.create_folder(message.folder)
-                moment = datetime.fromtimestamp(message.date, UTC)
-                client.append(message.folder, message.raw, (*message.flags, *message.keywords), moment)
+            for folder in sorted({message.folder for message in messages}):
+                if not client.folder_exists(folder):
+                    client.create_folder(folder)
+                client.multiappend(folder, [_appended(message) for message in messages if message.folder == folder])
 
     def see(self, address: str) -> list[Seen]:
         """Read all folders."""
@@ -246,6 +245,11 @@ class ImapWorld:
         with self.lab.user(address) as client:
             client.normalise_times = False
             yield client
+
+
+def _appended(message: Seen) -> dict[str, object]:
+    flags = (*message.flags, *message.keywords)
+    return {"msg": message.raw, "flags": flags, "date": datetime.fromtimestamp(message.date, UTC)}
 
 
 def _folders(client: IMAPClient) -> list[str]:
