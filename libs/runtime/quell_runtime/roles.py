@@ -24,14 +24,13 @@ from quell.annotations.v1 import annotations_pb2
 from quell_runtime.kinds import kinds
 
 _SEE = {"*.read", "urls.check"}
+_LOOK_INTO = {"artifacts.download", "clicks.list", "quarantine.view"}
 _STOP = {"actions.preview", "actions.cancel", "actions.undo", "control.freeze", "investigations.feedback"}
 
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": frozenset(_SEE),
-    "responder": frozenset(
-        {*_SEE, *_STOP, "*.create", "actions.retry", "investigations.terminate", "artifacts.download"}
-    ),
-    "approver": frozenset({*_SEE, *_STOP, "*.approve", "actions.decide", "control.unfreeze", "artifacts.download"}),
+    "responder": frozenset({*_SEE, *_STOP, *_LOOK_INTO, "*.create", "actions.retry", "investigations.terminate"}),
+    "approver": frozenset({*_SEE, *_STOP, *_LOOK_INTO, "*.approve", "actions.decide", "control.unfreeze"}),
     "admin": frozenset({*_SEE, "devices.*", "policies.*", "audit.*", "control.*", "actions.write_off"}),
 }
 """What people can be."""

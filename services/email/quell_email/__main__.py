@@ -25,6 +25,7 @@ from quell_email.maildir.index import Index
 from quell_email.offers import Means, offers
 from quell_email.parsing.parser import Parser
 from quell_email.settings import EmailSettings
+from quell_email.store.clicks import Clicks, Keep, Keeping
 from quell_email.store.pre_images import PreImages
 from quell_email.store.urls import MIGRATIONS, UrlTable
 from quell_email.vault.vault import HOLDER, opened_vault
@@ -55,6 +56,7 @@ class Service:
     api: Server
     people: People
     urls: UrlTable
+    clicks: Clicks
 
 
 @contextlib.asynccontextmanager
@@ -84,6 +86,9 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         retention = Retention(mailboxes, clock, timedelta(days=settings.retention_days))
         await stack.enter_async_context(_meanwhile(retention.run()))
         await stack.enter_async_context(_meanwhile(vault.run()))
+        clicks = Clicks(store, clock, _keeping(settings), mailboxes.addresses)
+        stack.push_async_callback(clicks.flush)
+        await stack.enter_async_context(_meanwhile(clicks.run()))
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
@@ -91,7 +96,7 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         register = email_remediation_service_pb2_grpc.add_EmailRemediationServiceServicer_to_server
         api.add(register, EmailRemediationServicer(center))
         api.add_unserved(mailbox_service_pb2.DESCRIPTOR)
-        yield Service(api, people, urls)
+        yield Service(api, people, urls, clicks)
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +108,16 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         working.cancel()
         await asyncio.wait([working])
+
+
+def _link_key(settings: EmailSettings) -> bytes:
+    return settings.link_key.read_bytes() if settings.link_key else b""
+
+
+def _keeping(settings: EmailSettings) -> Keeping:
+    if settings.click is None:
+        return Keeping(Keep.OFF)
+    return Keeping(settings.click.keep, settings.click.keep_days, _link_key(settings))
 
 
 def _forwards(settings: EmailSettings, point: Point) -> Forwards | None:
@@ -132,9 +147,10 @@ async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = now
     """Serve until told to stop."""
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(composed(settings, SystemClock(), point))
-        if settings.click and settings.link_key:
-            key = settings.link_key.read_bytes()
-            await stack.enter_async_context(click.serving(service.urls, key, settings.click.listen))
+        if settings.click:
+            endpoint = click.Endpoint(service.urls, service.clicks, _link_key(settings), settings.click.fails_open)
+            serves = click.serving(endpoint, settings.click.listen, connections=settings.click.connections)
+            await stack.enter_async_context(serves)
         await stack.enter_async_context(serving(settings, service.people, service.api))
         await stop.wait()
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, FilePath, IPvAnyNetwork, StringConst
 from quell_email.domain.belonging import domain_of
 from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.imap.managesieve import SieveServer
+from quell_email.store.clicks import Keep
 from quell_executor.quorum import quorums_of
 from quell_runtime.config import Hex32, Loopback, Peer, Section, Settings
 from quell_runtime.errors import InvalidError
@@ -52,6 +53,20 @@ class ExclusionSettings(Section):
         return Exclusions(frozenset(map(str.casefold, self.mailboxes)), tuple(simulations))
 
 
+class ClickSettings(Loopback):
+    """The click endpoint."""
+
+    keep: Keep = Keep.COUNTS
+    """What is kept of clicks: nothing (`off`), how often each entry has held (`counts`), each click with a pseudonym of
+    whose link it was (`hashed`), or with the address (`full`)."""
+    keep_days: int = Field(default=30, ge=1, le=3650)
+    """Days for which clicks are kept."""
+    fails_open: bool = False
+    """Where the check itself fails: lead on who clicked, unchecked. Else nobody is led on."""
+    connections: int = Field(default=1000, ge=1, le=20_000)
+    """How many connections are served at once."""
+
+
 class EmailSettings(Settings):
     """What the email service needs to know besides."""
 
@@ -74,7 +89,7 @@ class EmailSettings(Settings):
     """Where users' homes are, with their Sieve scripts and `.forward`: a path with `{address}`."""
     managesieve: SieveServer | None = None
     """The server of Sieve scripts, where homes are out of reach."""
-    click: Loopback | None = None
+    click: ClickSettings | None = None
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: Annotated[FilePath, AfterValidator(_secret)] | None = None
     """A file of 32 bytes or more that sign the links to the click endpoint."""

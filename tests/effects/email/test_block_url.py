@@ -13,6 +13,7 @@ from quell_email.api import click
 from quell_email.api.checking import check
 from quell_email.effects.block_url import BlockUrl
 from quell_email.effects.unblock_url import UnblockUrl
+from quell_email.store.clicks import Clicks, Keeping
 from quell_email.store.urls import MIGRATIONS, UrlTable
 from quell_executor.effect import Owned, RefusedError
 from quell_runtime.addresses import Address
@@ -22,6 +23,7 @@ from quell_runtime.seams import SystemClock
 from quell_runtime.store.opening import opened
 
 KEY = b"0123456789abcdef0123456789abcdef"
+LOCAL = Address("127.0.0.1", 0)
 EVIL = "https://evil.example/login?u=1"
 ALLOWED = url_service_pb2.URL_ANSWER_ALLOWED
 BLOCKED = url_service_pb2.URL_ANSWER_BLOCKED
@@ -34,9 +36,19 @@ async def urls(tmp_path: Path) -> AsyncIterator[UrlTable]:
         yield await UrlTable.load(store, SystemClock())
 
 
+async def nobody() -> tuple[str, ...]:
+    """Have no mailboxes."""
+    return ()
+
+
+def endpoint(urls: UrlTable) -> click.Endpoint:
+    """Return what answers clicks."""
+    return click.Endpoint(urls, Clicks(urls.store, SystemClock(), Keeping(), nobody), KEY)
+
+
 async def clicked(urls: UrlTable, url: str, key: bytes = KEY) -> httpx.Response:
     """Follow a signed link over HTTP, without following where it leads."""
-    async with click.serving(urls, KEY, Address("127.0.0.1", 0)) as port, httpx.AsyncClient() as client:
+    async with click.serving(endpoint(urls), LOCAL) as port, httpx.AsyncClient() as client:
         return await client.get(link(f"http://127.0.0.1:{port}", key, url))
 
 
@@ -97,7 +109,7 @@ def test_unblock_chooses_the_pattern_however_it_is_spelt() -> None:
 @pytest.mark.parametrize("token", ["x", "x.y", "", ".", "aHR0cHM6Ly9ldmlsLmV4YW1wbGU.AAAA", "%00.%ff", "é.é"])
 async def test_a_link_that_we_did_not_sign_leads_nowhere(urls: UrlTable, token: str) -> None:
     """It is no open redirector."""
-    async with click.serving(urls, KEY, Address("127.0.0.1", 0)) as port, httpx.AsyncClient() as client:
+    async with click.serving(endpoint(urls), LOCAL) as port, httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{port}/c/1/{token}")
         assert answer.status_code == 404
         assert "location" not in answer.headers
@@ -135,7 +147,7 @@ async def test_a_redirect_carries_no_second_header(urls: UrlTable) -> None:
 
 async def test_a_taken_port_is_said_to_be_taken(urls: UrlTable) -> None:
     """Not a stack trace."""
-    async with click.serving(urls, KEY, Address("127.0.0.1", 0)) as port:
+    async with click.serving(endpoint(urls), LOCAL) as port:
         with pytest.raises(PortTakenError):
-            async with click.serving(urls, KEY, Address("127.0.0.1", port)):
+            async with click.serving(endpoint(urls), Address("127.0.0.1", port)):
                 pass

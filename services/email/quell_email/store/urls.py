@@ -17,11 +17,13 @@ MIGRATIONS = "quell_email.store"
 
 @dataclass(frozen=True)
 class BlockedUrl:
-    """One pattern in canonical form, and the bare id of the action that blocked it."""
+    """One pattern in canonical form, the bare id of the action that blocked it, and how many clicks it has stopped."""
 
     pattern: str
     action: str
     create_time: datetime
+    hit_count: int = 0
+    last_hit_time: datetime | None = None
 
 
 BLOCKED = table(BlockedUrl, "blocked_urls", "pattern")

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quell.annotations.v1 import annotations_pb2 as quell_dot_annotations_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quell/email/v1/url_service.proto\x12\x0equell.email.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&quell/annotations/v1/annotations.proto\"m\n\x08UrlCheck\x12)\n\x06\x61nswer\x18\x01 \x01(\x0e\x32\x19.quell.email.v1.UrlAnswer\x12\x15\n\rcanonical_url\x18\x02 \x01(\t\x12\x0f\n\x07pattern\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\"*\n\x0f\x43heckUrlRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\";\n\x10\x43heckUrlResponse\x12\'\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x18.quell.email.v1.UrlCheck\"1\n\x16StreamCheckUrlsRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\"B\n\x17StreamCheckUrlsResponse\x12\'\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x18.quell.email.v1.UrlCheck*o\n\tUrlAnswer\x12\x1a\n\x16URL_ANSWER_UNSPECIFIED\x10\x00\x12\x16\n\x12URL_ANSWER_ALLOWED\x10\x01\x12\x16\n\x12URL_ANSWER_BLOCKED\x10\x02\x12\x16\n\x12URL_ANSWER_INVALID\x10\x03\x32\xf5\x01\n\nUrlService\x12\x66\n\x08\x43heckUrl\x12\x1f.quell.email.v1.CheckUrlRequest\x1a .quell.email.v1.CheckUrlResponse\"\x17\x90\x02\x01\xca\xf3\x18\x10\n\nurls.check\x12\x02\x01\x06\x12\x7f\n\x0fStreamCheckUrls\x12&.quell.email.v1.StreamCheckUrlsRequest\x1a\'.quell.email.v1.StreamCheckUrlsResponse\"\x17\x90\x02\x01\xca\xf3\x18\x10\n\nurls.check\x12\x02\x01\x06(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quell/email/v1/url_service.proto\x12\x0equell.email.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&quell/annotations/v1/annotations.proto\"m\n\x08UrlCheck\x12)\n\x06\x61nswer\x18\x01 \x01(\x0e\x32\x19.quell.email.v1.UrlAnswer\x12\x15\n\rcanonical_url\x18\x02 \x01(\t\x12\x0f\n\x07pattern\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\"*\n\x0f\x43heckUrlRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\";\n\x10\x43heckUrlResponse\x12\'\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x18.quell.email.v1.UrlCheck\"1\n\x16StreamCheckUrlsRequest\x12\x17\n\x03url\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\"B\n\x17StreamCheckUrlsResponse\x12\'\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x18.quell.email.v1.UrlCheck\"\xa4\x01\n\nBlockedUrl\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\thit_count\x18\x04 \x01(\x03\x12\x31\n\rlast_hit_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"~\n\x16ListBlockedUrlsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x1a\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"x\n\x17ListBlockedUrlsResponse\x12\x30\n\x0c\x62locked_urls\x18\x01 \x03(\x0b\x32\x1a.quell.email.v1.BlockedUrl\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xa3\x01\n\x05\x43lick\x12.\n\nclick_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03url\x18\x02 \x01(\t\x12)\n\x06\x61nswer\x18\x03 \x01(\x0e\x32\x19.quell.email.v1.UrlAnswer\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x11\n\trecipient\x18\x06 \x01(\t\"y\n\x11ListClicksRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x1a\n\x08order_by\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"h\n\x12ListClicksResponse\x12%\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x15.quell.email.v1.Click\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05*o\n\tUrlAnswer\x12\x1a\n\x16URL_ANSWER_UNSPECIFIED\x10\x00\x12\x16\n\x12URL_ANSWER_ALLOWED\x10\x01\x12\x16\n\x12URL_ANSWER_BLOCKED\x10\x02\x12\x16\n\x12URL_ANSWER_INVALID\x10\x03\x32\xde\x03\n\nUrlService\x12\x66\n\x08\x43heckUrl\x12\x1f.quell.email.v1.CheckUrlRequest\x1a .quell.email.v1.CheckUrlResponse\"\x17\x90\x02\x01\xca\xf3\x18\x10\n\nurls.check\x12\x02\x01\x06\x12\x7f\n\x0fStreamCheckUrls\x12&.quell.email.v1.StreamCheckUrlsRequest\x1a\'.quell.email.v1.StreamCheckUrlsResponse\"\x17\x90\x02\x01\xca\xf3\x18\x10\n\nurls.check\x12\x02\x01\x06(\x01\x30\x01\x12y\n\x0fListBlockedUrls\x12&.quell.email.v1.ListBlockedUrlsRequest\x1a\'.quell.email.v1.ListBlockedUrlsResponse\"\x15\x90\x02\x01\xca\xf3\x18\x0e\n\turls.read\x12\x01\x01\x12l\n\nListClicks\x12!.quell.email.v1.ListClicksRequest\x1a\".quell.email.v1.ListClicksResponse\"\x17\x90\x02\x01\xca\xf3\x18\x10\n\x0b\x63licks.list\x12\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,22 +38,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKURLREQUEST'].fields_by_name['url']._serialized_options = b'\272H\007r\005\020\001\030\200@'
   _globals['_STREAMCHECKURLSREQUEST'].fields_by_name['url']._loaded_options = None
   _globals['_STREAMCHECKURLSREQUEST'].fields_by_name['url']._serialized_options = b'\272H\007r\005\020\001\030\200@'
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\240\037'
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTBLOCKEDURLSREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\240\037'
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTCLICKSREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_URLSERVICE'].methods_by_name['CheckUrl']._loaded_options = None
   _globals['_URLSERVICE'].methods_by_name['CheckUrl']._serialized_options = b'\220\002\001\312\363\030\020\n\nurls.check\022\002\001\006'
   _globals['_URLSERVICE'].methods_by_name['StreamCheckUrls']._loaded_options = None
   _globals['_URLSERVICE'].methods_by_name['StreamCheckUrls']._serialized_options = b'\220\002\001\312\363\030\020\n\nurls.check\022\002\001\006'
-  _globals['_URLANSWER']._serialized_start=456
-  _globals['_URLANSWER']._serialized_end=567
-  _globals['_URLCHECK']._serialized_start=121
-  _globals['_URLCHECK']._serialized_end=230
-  _globals['_CHECKURLREQUEST']._serialized_start=232
-  _globals['_CHECKURLREQUEST']._serialized_end=274
-  _globals['_CHECKURLRESPONSE']._serialized_start=276
-  _globals['_CHECKURLRESPONSE']._serialized_end=335
-  _globals['_STREAMCHECKURLSREQUEST']._serialized_start=337
-  _globals['_STREAMCHECKURLSREQUEST']._serialized_end=386
-  _globals['_STREAMCHECKURLSRESPONSE']._serialized_start=388
-  _globals['_STREAMCHECKURLSRESPONSE']._serialized_end=454
-  _globals['_URLSERVICE']._serialized_start=570
-  _globals['_URLSERVICE']._serialized_end=815
+  _globals['_URLSERVICE'].methods_by_name['ListBlockedUrls']._loaded_options = None
+  _globals['_URLSERVICE'].methods_by_name['ListBlockedUrls']._serialized_options = b'\220\002\001\312\363\030\016\n\turls.read\022\001\001'
+  _globals['_URLSERVICE'].methods_by_name['ListClicks']._loaded_options = None
+  _globals['_URLSERVICE'].methods_by_name['ListClicks']._serialized_options = b'\220\002\001\312\363\030\020\n\013clicks.list\022\001\001'
+  _globals['_URLANSWER']._serialized_start=1301
+  _globals['_URLANSWER']._serialized_end=1412
+  _globals['_URLCHECK']._serialized_start=154
+  _globals['_URLCHECK']._serialized_end=263
+  _globals['_CHECKURLREQUEST']._serialized_start=265
+  _globals['_CHECKURLREQUEST']._serialized_end=307
+  _globals['_CHECKURLRESPONSE']._serialized_start=309
+  _globals['_CHECKURLRESPONSE']._serialized_end=368
+  _globals['_STREAMCHECKURLSREQUEST']._serialized_start=370
+  _globals['_STREAMCHECKURLSREQUEST']._serialized_end=419
+  _globals['_STREAMCHECKURLSRESPONSE']._serialized_start=421
+  _globals['_STREAMCHECKURLSRESPONSE']._serialized_end=487
+  _globals['_BLOCKEDURL']._serialized_start=490
+  _globals['_BLOCKEDURL']._serialized_end=654
+  _globals['_LISTBLOCKEDURLSREQUEST']._serialized_start=656
+  _globals['_LISTBLOCKEDURLSREQUEST']._serialized_end=782
+  _globals['_LISTBLOCKEDURLSRESPONSE']._serialized_start=784
+  _globals['_LISTBLOCKEDURLSRESPONSE']._serialized_end=904
+  _globals['_CLICK']._serialized_start=907
+  _globals['_CLICK']._serialized_end=1070
+  _globals['_LISTCLICKSREQUEST']._serialized_start=1072
+  _globals['_LISTCLICKSREQUEST']._serialized_end=1193
+  _globals['_LISTCLICKSRESPONSE']._serialized_start=1195
+  _globals['_LISTCLICKSRESPONSE']._serialized_end=1299
+  _globals['_URLSERVICE']._serialized_start=1415
+  _globals['_URLSERVICE']._serialized_end=1893
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -30,7 +33,7 @@ class _UrlAnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UrlAnswer.V
     URL_ANSWER_BLOCKED: _UrlAnswer.ValueType  # 2
     """It is blocked."""
     URL_ANSWER_INVALID: _UrlAnswer.ValueType  # 3
-    """It is no absolute URL."""
+    """It is no absolute URL of the web, or leads on through more redirectors than anybody honest uses: not to be followed."""
 
 class UrlAnswer(_UrlAnswer, metaclass=_UrlAnswerEnumTypeWrapper):
     """Whether a URL may be followed."""
@@ -42,7 +45,7 @@ URL_ANSWER_ALLOWED: UrlAnswer.ValueType  # 1
 URL_ANSWER_BLOCKED: UrlAnswer.ValueType  # 2
 """It is blocked."""
 URL_ANSWER_INVALID: UrlAnswer.ValueType  # 3
-"""It is no absolute URL."""
+"""It is no absolute URL of the web, or leads on through more redirectors than anybody honest uses: not to be followed."""
 Global___UrlAnswer: _TypeAlias = UrlAnswer  # noqa: Y015
 
 @_typing.final
@@ -170,3 +173,225 @@ class StreamCheckUrlsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamCheckUrlsResponse: _TypeAlias = StreamCheckUrlsResponse  # noqa: Y015
+
+@_typing.final
+class BlockedUrl(_message.Message):
+    """An entry that is in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    HIT_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_HIT_TIME_FIELD_NUMBER: _builtins.int
+    pattern: _builtins.str
+    """The pattern in canonical form."""
+    action: _builtins.str
+    """The action that blocked it: `actions/{action}`."""
+    hit_count: _builtins.int
+    """How many clicks it has stopped, as far as clicks are counted; a crash loses those of its last second."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def last_hit_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stopped the latest; not set if none."""
+
+    def __init__(
+        self,
+        *,
+        pattern: _builtins.str = ...,
+        action: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        hit_count: _builtins.int = ...,
+        last_hit_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_hit_time", b"last_hit_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "create_time", b"create_time", "hit_count", b"hit_count", "last_hit_time", b"last_hit_time", "pattern", b"pattern"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockedUrl: _TypeAlias = BlockedUrl  # noqa: Y015
+
+@_typing.final
+class ListBlockedUrlsRequest(_message.Message):
+    """Request of ListBlockedUrls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many; 50 if 0, 1,000 at most: more is taken as 1,000."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; all other fields must be as they were."""
+    filter: _builtins.str
+    """Optional. AIP-160 over `pattern`, `action`, `create_time`, `hit_count`: `hit_count > 0`."""
+    order_by: _builtins.str
+    """Optional. `create_time desc` if empty; or `pattern`, each `asc` or `desc`."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBlockedUrlsRequest: _TypeAlias = ListBlockedUrlsRequest  # noqa: Y015
+
+@_typing.final
+class ListBlockedUrlsResponse(_message.Message):
+    """Response of ListBlockedUrls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCKED_URLS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    total_size: _builtins.int
+    """How many match, counted up to 10,000."""
+    @_builtins.property
+    def blocked_urls(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockedUrl]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        blocked_urls: _abc.Iterable[Global___BlockedUrl] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_urls", b"blocked_urls", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBlockedUrlsResponse: _TypeAlias = ListBlockedUrlsResponse  # noqa: Y015
+
+@_typing.final
+class Click(_message.Message):
+    """A click on a link in mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLICK_TIME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Where the link leads, in canonical form, safe-link wrappers taken off; empty if that is no URL of the web."""
+    answer: Global___UrlAnswer.ValueType
+    """What was answered."""
+    pattern: _builtins.str
+    """The pattern that stopped it; empty if none did."""
+    action: _builtins.str
+    """The action that blocked it: `actions/{action}`; empty if none did."""
+    recipient: _builtins.str
+    """Whose link it was: an address, or a pseudonym in hexadecimal digits, the same for each click of one recipient.
+    Empty where the link does not tell, as in mail to several.
+    """
+    @_builtins.property
+    def click_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        click_time: _timestamp_pb2.Timestamp | None = ...,
+        url: _builtins.str = ...,
+        answer: Global___UrlAnswer.ValueType = ...,
+        pattern: _builtins.str = ...,
+        action: _builtins.str = ...,
+        recipient: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["click_time", b"click_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "answer", b"answer", "click_time", b"click_time", "pattern", b"pattern", "recipient", b"recipient", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Click: _TypeAlias = Click  # noqa: Y015
+
+@_typing.final
+class ListClicksRequest(_message.Message):
+    """Request of ListClicks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many; 50 if 0, 1,000 at most: more is taken as 1,000."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; all other fields must be as they were."""
+    filter: _builtins.str
+    """Optional. AIP-160 over `click_time`, `answer`, `pattern`, `action`, `recipient`:
+    `answer = BLOCKED AND click_time > "2026-11-01T00:00:00Z"`.
+    """
+    order_by: _builtins.str
+    """Optional. `click_time desc` if empty, or `click_time asc`."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClicksRequest: _TypeAlias = ListClicksRequest  # noqa: Y015
+
+@_typing.final
+class ListClicksResponse(_message.Message):
+    """Response of ListClicks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLICKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    total_size: _builtins.int
+    """How many match, counted up to 10,000."""
+    @_builtins.property
+    def clicks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Click]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        clicks: _abc.Iterable[Global___Click] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clicks", b"clicks", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClicksResponse: _TypeAlias = ListClicksResponse  # noqa: Y015

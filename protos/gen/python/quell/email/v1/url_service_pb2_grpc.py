@@ -45,6 +45,16 @@ class UrlServiceStub:
                 request_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsRequest.SerializeToString,
                 response_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsResponse.FromString,
                 _registered_method=True)
+        self.ListBlockedUrls = channel.unary_unary(
+                '/quell.email.v1.UrlService/ListBlockedUrls',
+                request_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsRequest.SerializeToString,
+                response_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsResponse.FromString,
+                _registered_method=True)
+        self.ListClicks = channel.unary_unary(
+                '/quell.email.v1.UrlService/ListClicks',
+                request_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksRequest.SerializeToString,
+                response_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksResponse.FromString,
+                _registered_method=True)
 
 
 class UrlServiceServicer:
@@ -71,6 +81,27 @@ class UrlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBlockedUrls(self, request, context):
+        """Lists what is blocked now, newest first, and how many clicks each entry has stopped.
+
+        Errors:
+        INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClicks(self, request, context):
+        """Lists clicks, newest first: those that the service was told to keep, for as long as it was told. Whether it keeps
+        them, and whether it keeps whose link it was, is a setting of the service.
+
+        Errors:
+        INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UrlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +114,16 @@ def add_UrlServiceServicer_to_server(servicer, server):
                     servicer.StreamCheckUrls,
                     request_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsRequest.FromString,
                     response_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsResponse.SerializeToString,
+            ),
+            'ListBlockedUrls': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlockedUrls,
+                    request_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsRequest.FromString,
+                    response_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsResponse.SerializeToString,
+            ),
+            'ListClicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClicks,
+                    request_deserializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksRequest.FromString,
+                    response_serializer=quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -140,6 +181,60 @@ class UrlService:
             '/quell.email.v1.UrlService/StreamCheckUrls',
             quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsRequest.SerializeToString,
             quell_dot_email_dot_v1_dot_url__service__pb2.StreamCheckUrlsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlockedUrls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.email.v1.UrlService/ListBlockedUrls',
+            quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsRequest.SerializeToString,
+            quell_dot_email_dot_v1_dot_url__service__pb2.ListBlockedUrlsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quell.email.v1.UrlService/ListClicks',
+            quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksRequest.SerializeToString,
+            quell_dot_email_dot_v1_dot_url__service__pb2.ListClicksResponse.FromString,
             options,
             channel_credentials,
             insecure,

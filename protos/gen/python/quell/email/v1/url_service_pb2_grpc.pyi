@@ -45,6 +45,19 @@ class UrlServiceStub:
     Retry: safe.
     Errors: none of its own.
     """
+    ListBlockedUrls: _grpc.UnaryUnaryMultiCallable[_url_service_pb2.ListBlockedUrlsRequest, _url_service_pb2.ListBlockedUrlsResponse]
+    """Lists what is blocked now, newest first, and how many clicks each entry has stopped.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+    """
+    ListClicks: _grpc.UnaryUnaryMultiCallable[_url_service_pb2.ListClicksRequest, _url_service_pb2.ListClicksResponse]
+    """Lists clicks, newest first: those that the service was told to keep, for as long as it was told. Whether it keeps
+    them, and whether it keeps whose link it was, is a setting of the service.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+    """
 
 @_typing.type_check_only
 class UrlServiceAsyncStub(UrlServiceStub):
@@ -62,6 +75,19 @@ class UrlServiceAsyncStub(UrlServiceStub):
 
     Retry: safe.
     Errors: none of its own.
+    """
+    ListBlockedUrls: _aio.UnaryUnaryMultiCallable[_url_service_pb2.ListBlockedUrlsRequest, _url_service_pb2.ListBlockedUrlsResponse]  # type: ignore[assignment]
+    """Lists what is blocked now, newest first, and how many clicks each entry has stopped.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+    """
+    ListClicks: _aio.UnaryUnaryMultiCallable[_url_service_pb2.ListClicksRequest, _url_service_pb2.ListClicksResponse]  # type: ignore[assignment]
+    """Lists clicks, newest first: those that the service was told to keep, for as long as it was told. Whether it keeps
+    them, and whether it keeps whose link it was, is a setting of the service.
+
+    Errors:
+      INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
     """
 
 class UrlServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -89,6 +115,31 @@ class UrlServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Retry: safe.
         Errors: none of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBlockedUrls(
+        self,
+        request: _url_service_pb2.ListBlockedUrlsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_url_service_pb2.ListBlockedUrlsResponse, _abc.Awaitable[_url_service_pb2.ListBlockedUrlsResponse]]:
+        """Lists what is blocked now, newest first, and how many clicks each entry has stopped.
+
+        Errors:
+          INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListClicks(
+        self,
+        request: _url_service_pb2.ListClicksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_url_service_pb2.ListClicksResponse, _abc.Awaitable[_url_service_pb2.ListClicksResponse]]:
+        """Lists clicks, newest first: those that the service was told to keep, for as long as it was told. Whether it keeps
+        them, and whether it keeps whose link it was, is a setting of the service.
+
+        Errors:
+          INVALID_ARGUMENT     FILTER_INVALID, ORDER_INVALID, PAGE_TOKEN_INVALID.
         """
 
 def add_UrlServiceServicer_to_server(servicer: UrlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
