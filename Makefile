@@ -2,10 +2,12 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 SEEDS ?= 50
+FOR ?= 60
+TARGETS ?= url sieve forward mime cluster
 DATA ?= .quell
 SETUP := .venv/.ready
 
-.PHONY: help demo run test bench simulate deb test-deb test-boot lint proto lock setup format clean
+.PHONY: help demo run test bench simulate fuzz deb test-deb test-boot lint proto lock setup format clean
 .DEFAULT_GOAL := help
 
 help:  ## print this help
@@ -14,7 +16,7 @@ help:  ## print this help
 	@echo "use"
 	@grep -hE '^(demo|run):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "test"
-	@grep -hE '^(test|test-deb|test-boot|simulate|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^(test|test-deb|test-boot|simulate|fuzz|bench):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "make"
 	@grep -hE '^(setup|proto|lock|deb|format|clean):.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "check"
@@ -31,6 +33,10 @@ test: $(SETUP) .venv/.lab  ## pass the tests (ARGS='-k word' picks some)
 
 simulate: $(SETUP)  ## run the deterministic simulation over fresh seeds (SEEDS=1000)
 	$(BIN)/python -m pytest -q tests/simulation --seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) -p no:cacheprovider -k fresh
+
+fuzz: $(SETUP)  ## look for mail, scripts and URLs that break a parser (FOR=60 seconds each, TARGETS='url mime')
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r tests/fuzz/requirements.txt
+	@for target in $(TARGETS); do $(BIN)/python tests/fuzz/fuzz.py $$target $(FOR) || exit 1; done
 
 bench: $(SETUP)  ## measure speed and memory, each beside its limit
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -4,7 +4,8 @@ import protovalidate
 import pytest
 from quell.remediation.v1 import target_pb2
 
-from quell_email.domain.selection import names
+from quell_email.domain.selection import criteria, names
+from quell_executor.effect import RefusedError
 
 BY = "Subject;SenderDomain;ContentType"
 
@@ -38,3 +39,12 @@ def test_the_same_question_has_the_same_name() -> None:
 def test_what_is_half_said_is_refused(wrong: target_pb2.MessageCluster) -> None:
     """By the contract, so before it is stored."""
     assert [each.proto.rule_id for each in protovalidate.collect_violations(wrong)]
+
+
+@pytest.mark.parametrize("address", ["::2%lt?e%", "fe80::1%eth0"])
+def test_an_address_with_a_zone_is_refused(address: str) -> None:
+    """The contract's rule lets it through, and nobody can compare it."""
+    wrong = cluster(sender_ip=address)
+    assert not protovalidate.collect_violations(wrong)
+    with pytest.raises(RefusedError, match="CLUSTER_VALUE_INVALID"):
+        criteria(target_pb2.MessageSelector(cluster=wrong))

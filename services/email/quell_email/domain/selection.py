@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 import protovalidate
 from google.protobuf.json_format import MessageToDict
@@ -188,10 +188,21 @@ def _of_cluster(named: target_pb2.MessageCluster) -> Criterion:
         subject=normal_subject(cluster.subject),
         sender=cluster.sender.casefold(),
         sender_domain=cluster.sender_domain.casefold(),
-        sender_ip=str(ip_address(cluster.sender_ip)) if cluster.sender_ip else "",
+        sender_ip=_ip(cluster.sender_ip) if cluster.sender_ip else "",
         content_type=cluster.content_type.strip().lower(),
         marks=frozenset(marks),
         near=near,
         start_time=when(cluster.start_time) if cluster.HasField("start_time") else None,
         end_time=when(cluster.end_time) if cluster.HasField("end_time") else None,
     )
+
+
+def _ip(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or (isinstance(address, IPv6Address) and address.scope_id):
+        # The contract's rule lets a zone through, which says nothing to anybody but the machine that wrote it.
+        raise RefusedError("CLUSTER_VALUE_INVALID", "sender_ip: an address without a zone is needed")
+    return str(address)
