@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 
@@ -115,6 +115,28 @@ async def test_rows_that_a_decision_expects_are_read_in_one_trip(store: Store) -
 
     await store.change(spend)
     assert (await store.change(look), len(runs)) == (2, 2)
+
+
+async def test_of_a_row_that_is_there_only_what_changes_is_written(store: Store, tmp_path: Path) -> None:
+    """A column that stays what it is is in no statement, so that no index of it is touched; nothing new is no fault."""
+
+    def put(friend: str) -> Callable[[View], None]:
+        purse = Purse("ann", 3)
+
+        def decide(view: View) -> None:
+            view.put(PURSES, replace(view.get(PURSES, "ann") or purse, friend=friend))
+
+        return decide
+
+    await store.change(put("bob"))
+    with sqlite3.connect(tmp_path / "db") as database:
+        database.execute("CREATE TRIGGER t BEFORE UPDATE OF coins ON purses BEGIN SELECT RAISE(ABORT, 'coins'); END")
+    database.close()
+    for friend in ("cid", "cid"):
+        await store.change(put(friend))
+    assert await store.load(PURSES, "ann") == Purse("ann", 3, "cid")
+    with pytest.raises(sqlite3.IntegrityError):
+        await store.change(spend)
 
 
 async def test_who_lacks_rows_holds_up_only_those_behind_it(store: Store) -> None:

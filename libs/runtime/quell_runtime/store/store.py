@@ -200,10 +200,10 @@ class Store:
         if not changed:
             await self._writer.rollback()
             return
-        self._point(f"{self._name}.decided")
-        await self._writer.commit(list(_statements(changed)))
-        self._point(f"{self._name}.committed")
         changes = [Change(table, key, group.before.get((table, key)), after) for (table, key), after in changed.items()]
+        self._point(f"{self._name}.decided")
+        await self._writer.commit(_statements(changes))
+        self._point(f"{self._name}.committed")
         for listener in tuple(self._listeners):
             try:
                 listener(changes)
@@ -268,14 +268,13 @@ def _answer(caller: _Caller) -> None:
         caller.answer.set_result(caller.result)
 
 
-def _statements(changed: dict[Place, Any]) -> list[Statement]:
-    puts: dict[Table[Any], list[Sequence[SqlValue]]] = {}
-    drops: dict[Table[Any], list[Sequence[SqlValue]]] = {}
-    for (table, key), after in changed.items():
-        if after is None:
-            drops.setdefault(table, []).append((key,))
+def _statements(changes: Sequence[Change[Any]]) -> list[Statement]:
+    drops: dict[str, list[Sequence[SqlValue]]] = {}
+    puts: dict[str, list[Sequence[SqlValue]]] = {}
+    for change in changes:
+        if change.after is None:
+            drops.setdefault(change.table.delete, []).append((change.key,))
         else:
-            puts.setdefault(table, []).append(table.dump(after))
-    return [Statement(table.delete, rows) for table, rows in drops.items()] + [
-        Statement(table.upsert, rows) for table, rows in puts.items()
-    ]
+            sql, row = change.table.write(change.before, change.after)
+            puts.setdefault(sql, []).append(row)
+    return [Statement(sql, rows) for sql, rows in (drops | puts).items()]

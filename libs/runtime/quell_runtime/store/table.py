@@ -4,11 +4,11 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -19,6 +19,7 @@ SqlValue = str | int | float | bytes | None
 Codec = tuple[Callable[[Any], SqlValue], Callable[[Any], Any]] | None
 """How a field becomes a column and comes back; None: it is kept as it is."""
 T = TypeVar("T")
+EMPTY = "[]"
 
 if TYPE_CHECKING:
     from dataclasses import replace as replace  # noqa: PLC0414 - to hand it on
@@ -48,28 +49,24 @@ class Table(Generic[T]):
     record: type[T]
 
     @cached_property
-    def _codecs(self) -> tuple[tuple[str, Codec], ...]:
+    def _codecs(self) -> Mapping[str, Codec]:
         hints = typing.get_type_hints(self.record)
-        return tuple((field.name, _codec(hints[field.name])) for field in dataclasses.fields(self.record))  # type: ignore[arg-type]
+        return {field.name: _codec(hints[field.name]) for field in dataclasses.fields(self.record)}  # type: ignore[arg-type]
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self._codecs)
-
-    @cached_property
-    def _coded(self) -> tuple[tuple[int, Any], ...]:
-        return tuple((place, codec) for place, (_, codec) in enumerate(self._codecs) if codec)
+    def _decoders(self) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+        return tuple((place, codec[1]) for place, codec in enumerate(self._codecs.values()) if codec)
 
     @cached_property
     def columns(self) -> str:
         """The columns, as SQL names them, in the order of `load`."""
-        return ", ".join(f'"{name}"' for name in self._names)
+        return ", ".join(f'"{name}"' for name in self._codecs)
 
     @cached_property
     def upsert(self) -> str:
         """The statement that writes one record."""
-        marks = ", ".join("?" for _ in self._names)
-        sets = ", ".join(f'"{name}" = excluded."{name}"' for name in self._names if name != self.key)
+        marks = ", ".join("?" for _ in self._codecs)
+        sets = ", ".join(f'"{name}" = excluded."{name}"' for name in self._codecs if name != self.key)
         action = f"DO UPDATE SET {sets}" if sets else "DO NOTHING"
         return f'INSERT INTO {self.name} ({self.columns}) VALUES ({marks}) ON CONFLICT ("{self.key}") {action}'  # noqa: S608
 
@@ -88,19 +85,31 @@ class Table(Generic[T]):
         found: str | int = getattr(record, self.key)
         return found
 
-    def dump(self, record: T) -> tuple[SqlValue, ...]:
-        """Return the record as a row."""
-        values = [*map(vars(record).__getitem__, self._names)]
-        for place, (encode, _) in self._coded:
-            values[place] = encode(values[place])
-        return tuple(values)
+    def write(self, before: T | None, after: T) -> tuple[str, list[SqlValue]]:
+        """Return the statement that writes a record, and its parameters; `before` is the row that is there, if any."""
+        new = vars(after)
+        if before is None:
+            return self.upsert, self._encoded(new, self._codecs)
+        old = vars(before)
+        # An index of columns that stay what they are is left alone.
+        changed = tuple(name for name in self._codecs if new[name] is not old[name]) or (self.key,)
+        return _update(self.name, self.key, changed), self._encoded(new, (*changed, self.key))
+
+    def _encoded(self, fields: Mapping[str, Any], names: Iterable[str]) -> list[SqlValue]:
+        return [codec[0](fields[name]) if (codec := self._codecs[name]) else fields[name] for name in names]
 
     def load(self, row: Sequence[SqlValue]) -> T:
         """Return a row, its columns in our order, as a record."""
         values = list(row)
-        for place, (_, decode) in self._coded:
+        for place, decode in self._decoders:
             values[place] = decode(values[place])
-        return _made(self.record, dict(zip(self._names, values, strict=True)))
+        return _made(self.record, dict(zip(self._codecs, values, strict=True)))
+
+
+@cache
+def _update(table: str, key: str, columns: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{name}" = ?' for name in columns)
+    return f'UPDATE {table} SET {sets} WHERE "{key}" = ?'  # noqa: S608 - ours, not input
 
 
 def table(record: type[T], name: str, key: str) -> Table[T]:
@@ -121,7 +130,7 @@ def _codec(hint: Any) -> Codec:  # noqa: ANN401, PLR0911 - a type is what it is
         encode, decode = codec
         return lambda v: None if v is None else encode(v), lambda v: None if v is None else decode(v)
     if typing.get_origin(hint) is tuple:
-        return json.dumps, lambda v: tuple(json.loads(v))
+        return lambda v: json.dumps(v) if v else EMPTY, lambda v: () if v == EMPTY else tuple(json.loads(v))
     if issubclass(hint, Message):
         return lambda v: v.SerializeToString(), hint.FromString
     if issubclass(hint, datetime):
