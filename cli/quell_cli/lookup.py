@@ -17,6 +17,7 @@ from quell.device.v1 import (
     fleet_service_pb2_grpc,
     stored_artifact_pb2,
 )
+from quell.email.v1 import quarantine_service_pb2, quarantine_service_pb2_grpc
 
 from quell_cli.connection import Connection
 from quell_cli.session import TIMEOUT
@@ -51,6 +52,12 @@ class ArtifactUnknownError(UnknownError):
     reason = "ARTIFACT_UNKNOWN"
 
 
+class QuarantinedMessageUnknownError(UnknownError):
+    """No message in quarantine begins like this."""
+
+    reason = "QUARANTINED_MESSAGE_UNKNOWN"
+
+
 class AmbiguousError(InvalidError):
     """More than one begins like this."""
 
@@ -70,6 +77,23 @@ async def artifact(connection: Connection, typed: str) -> stored_artifact_pb2.St
     request = artifact_service_pb2.ListArtifactsRequest(filter=_beginning(prefix), order_by="name", page_size=2)
     found = {each.artifact.name: each for each in (await stub.ListArtifacts(request, timeout=TIMEOUT)).artifacts}
     return found[_only(list(found), prefix, ArtifactUnknownError)]
+
+
+async def quarantined_message(connection: Connection, typed: str) -> str:
+    """Return the name of the one quarantined message whose id begins as typed, with or without its collection.
+
+    Raises:
+        QuarantinedMessageUnknownError: There is none.
+        AmbiguousError: There are several.
+
+    """
+    stub = connection.stub("email", quarantine_service_pb2_grpc.QuarantineServiceStub)
+    prefix = _prefix("quarantinedMessages/", typed)
+    request = quarantine_service_pb2.ListQuarantinedMessagesRequest(
+        filter=_beginning(prefix), order_by="name", page_size=2
+    )
+    found = (await stub.ListQuarantinedMessages(request, timeout=TIMEOUT)).messages
+    return _only([each.name for each in found], prefix, QuarantinedMessageUnknownError)
 
 
 async def action(connection: Connection, typed: str) -> action_pb2.Action:

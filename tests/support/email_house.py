@@ -6,7 +6,7 @@ import json
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from house import free_ports
 from kit_house import DEPLOYMENT, IDENTITY, ROOT, Center, FakeClock, key_set, sealed
 from mail_tree import MailTree
 from quell_runtime import pki
+from quell_runtime.kinds import is_cluster
 from quell_runtime.seams import SystemClock, stamp
 
 LINK_KEY = b"0123456789abcdef0123456789abcdef"
@@ -41,6 +42,7 @@ class Conversation:
 
     center: Center
     call: Call
+    stored: list[str] = field(default_factory=list)
 
     async def say(self, **message: object) -> None:
         """Send something down."""
@@ -69,12 +71,25 @@ class Conversation:
     async def order(self, remediation: remediation_pb2.Remediation, undo_of: str = "") -> warrant_pb2.Warrant:
         """Send a warrant, for what is seen now if it is a cluster."""
         fields: dict[str, object] = {"undo_of": undo_of}
-        if remediation.HasField("soft_delete_messages") and not undo_of:
+        if is_cluster(remediation) and not undo_of:
             summary = await self.seen(remediation)
             fields |= {"snapshot_digest": summary.snapshot_digest, "snapshot_count": summary.item_count}
         warrant = self.center.warrant(remediation, target_key=b"", executor_key=IDENTITY.key_id, **fields)
         await self.say(warrants=executor_service_pb2.Warrants(warrants=[sealed(warrant)]))
         return warrant
+
+    async def noted(self) -> executor_service_pb2.Access:
+        """Wait until the service tells of an access, and have it stored, as the audit log does."""
+
+        def untold() -> list[executor_service_pb2.Access]:
+            told = [access for message in self.center.messages for access in message.accesses.accesses]
+            return [access for access in told if access.id not in self.stored]
+
+        await self.until(untold)
+        (access,) = untold()
+        self.stored.append(access.id)
+        await self.say(stored=executor_service_pb2.Stored(ids=[access.id]))
+        return access
 
     async def receipt(self, warrant: warrant_pb2.Warrant) -> receipt_pb2.Receipt:
         """Wait for the receipt of a warrant."""

@@ -8,26 +8,37 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from quell.email.v1 import email_remediation_service_pb2_grpc, mailbox_service_pb2, url_service_pb2_grpc
+from quell.email.v1 import (
+    email_remediation_service_pb2_grpc,
+    mailbox_service_pb2,
+    quarantine_service_pb2_grpc,
+    url_service_pb2_grpc,
+)
 from quell.executor.v1 import executor_service_pb2_grpc
 
 from quell_email.api import click
+from quell_email.api.checking import check
+from quell_email.api.quarantine_service import QuarantineServicer
 from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
 from quell_email.domain.forwards import Forwards
+from quell_email.domain.mailboxes import Mailboxes
 from quell_email.effects.choosing import Choosing
+from quell_email.effects.quarantine_messages import KIND
 from quell_email.effects.retention import Retention
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.imap.forwards import ServerForwards
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.forwards import HomeForwards
 from quell_email.maildir.index import Index
+from quell_email.milter.running import Surroundings, running
 from quell_email.offers import Means, offers
 from quell_email.parsing.parser import Parser
 from quell_email.settings import EmailSettings
 from quell_email.store.clicks import Clicks, Keep, Keeping
 from quell_email.store.pre_images import PreImages
 from quell_email.store.urls import MIGRATIONS, UrlTable
+from quell_email.vault.looking import Looking
 from quell_email.vault.vault import HOLDER, opened_vault
 from quell_executor.executor import JOURNAL, Executor
 from quell_executor.quorum import quorums_of
@@ -49,6 +60,10 @@ LACKING = {"turn_off_external_forwarding": NO_WAY, "restore_external_forwarding"
 """Kinds that need what not every deployment has, and what that is."""
 
 
+MAIL_FILTER = "quell.email.MailFilter"
+"""By this name the health service tells whether the filter in the mail server works."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """An email service that is ready to listen."""
@@ -57,6 +72,7 @@ class Service:
     people: People
     urls: UrlTable
     clicks: Clicks
+    mailboxes: Mailboxes
 
 
 @contextlib.asynccontextmanager
@@ -92,11 +108,14 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         api = Server(settings.api, API, settings.deployment, people, clock=clock)
         api.add(executor_service_pb2_grpc.add_ExecutorServiceServicer_to_server, ExecutorServicer(executor))
         api.add(url_service_pb2_grpc.add_UrlServiceServicer_to_server, UrlServicer(urls))
+        looking = Looking(vault, parser, executor.accesses, KIND)
+        quarantine = QuarantineServicer(vault, looking)
+        api.add(quarantine_service_pb2_grpc.add_QuarantineServiceServicer_to_server, quarantine)
         center = await stack.enter_async_context(by_hand.action_center(settings.action_center, settings.api))
         register = email_remediation_service_pb2_grpc.add_EmailRemediationServiceServicer_to_server
         api.add(register, EmailRemediationServicer(center))
         api.add_unserved(mailbox_service_pb2.DESCRIPTOR)
-        yield Service(api, people, urls, clicks)
+        yield Service(api, people, urls, clicks, mailboxes)
 
 
 @contextlib.asynccontextmanager
@@ -134,6 +153,16 @@ def _forwarding(settings: EmailSettings, point: Point) -> TurnOffExternalForward
     return TurnOffExternalForwarding(forwards, kept, settings.domains, settings.exclusions.all, point)
 
 
+def _surroundings(settings: EmailSettings, service: Service) -> Surroundings:
+    async def tell(works: bool) -> None:  # noqa: FBT001 - the watch's word
+        await service.api.tell(MAIL_FILTER, works=works)
+
+    def blocked(url: str) -> str:
+        return check(service.urls, url).pattern
+
+    return Surroundings(_link_key(settings), _keeping(settings).keep.named, blocked, service.mailboxes, tell)
+
+
 def _executor(settings: EmailSettings, means: Means, journal: Store) -> Executor:
     found = offers(means)
     ours = [kind.name for kind in kinds().values() if kind.plane == "email"]
@@ -151,6 +180,8 @@ async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = now
             endpoint = click.Endpoint(service.urls, service.clicks, _link_key(settings), settings.click.fails_open)
             serves = click.serving(endpoint, settings.click.listen, connections=settings.click.connections)
             await stack.enter_async_context(serves)
+        if settings.milter:
+            await stack.enter_async_context(running(settings.milter, _surroundings(settings, service)))
         await stack.enter_async_context(serving(settings, service.people, service.api))
         await stop.wait()
 

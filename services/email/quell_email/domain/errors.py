@@ -1,6 +1,6 @@
 """What the email service refuses."""
 
-from quell_runtime.errors import InvalidError
+from quell_runtime.errors import DamagedError, InvalidError, StateError, UnknownError
 
 
 class HinderedError(Exception):
@@ -22,3 +22,27 @@ class PatternInvalidError(InvalidError):
     """It can't be blocked: no pattern, or one that would block a public suffix."""
 
     reason = "PATTERN_INVALID"
+
+
+class QuarantinedMessageUnknownError(UnknownError):
+    """No such message was ever in quarantine."""
+
+    reason = "QUARANTINED_MESSAGE_UNKNOWN"
+
+
+class NotInQuarantineError(StateError):
+    """It was released, or purged."""
+
+    reason = "NOT_IN_QUARANTINE"
+
+
+class MessageUnparsableError(StateError):
+    """It can't be read within the limits, so nothing of it can be shown."""
+
+    reason = "MESSAGE_UNPARSABLE"
+
+
+class ContentDamagedError(DamagedError):
+    """What lies in the vault is not what was put there."""
+
+    reason = "CONTENT_DAMAGED"

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quell_email.domain.facts import Headers
+from quell_email.domain.legible import answers
 from quell_email.domain.mailboxes import Place, lacking
 from quell_email.domain.selection import Criterion
 from quell_email.vault.records import Kept
@@ -44,13 +45,23 @@ class QuarantineRecord:
         """Tell whether the message is one that is asked for; where nobody can tell, it is not."""
         if wanted.location or (wanted.mailboxes is not None and mailbox not in wanted.mailboxes):
             return False
-        if wanted.sha256 and (wanted.sha256 != sha256 or not wanted.legible):
-            return wanted.sha256 == sha256
         if not any(wanted.allows_time(moment(place.date_us)) for place in self.places):
             return False
-        if self.headers is None or not wanted.allows_headers(self.headers):
-            return False
-        return not wanted.asks_body or (self.marks is not None and wanted.allows_marks(self.marks))
+        return answers(_Known(sha256, self), wanted) is True
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of a message when it was taken, as what is read of one now."""
+
+    sha256: str
+    record: QuarantineRecord
+
+    def headers(self) -> Headers | None:
+        return self.record.headers
+
+    def marks(self) -> frozenset[bytes] | None:
+        return self.record.marks
 
 
 def still_taking(recorded: Sequence[Place], seen: Sequence[Place]) -> tuple[Place, ...]:

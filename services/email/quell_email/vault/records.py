@@ -1,5 +1,6 @@
 """What the vault knows of each thing that it keeps. It stays for ever: what was released and what was purged differ."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -55,4 +56,4 @@ KEPT = table(Kept, "kept", "id")
 
 def kept_id(action: str, key: str) -> str:
     """Return the id of what one action took under one item key: the same for the same, however often it is done."""
-    return f"{action}:{key}"
+    return hashlib.sha256(f"{action}:{key}".encode()).hexdigest()[:32]

@@ -13,5 +13,6 @@ CREATE TABLE kept (
     end_time INTEGER
 ) STRICT;
 CREATE INDEX kept_by_key ON kept (kind, "key");
-CREATE INDEX kept_by_purge ON kept (state, purge_time);
+CREATE INDEX kept_by_state ON kept (state, purge_time);
+CREATE INDEX kept_by_purge ON kept (purge_time, id);
 CREATE INDEX kept_by_take ON kept (take_time, id);
