@@ -123,6 +123,11 @@ class Server:
             self._server.add_generic_rpc_handlers((unserved(service),))
             self._names.append(service.full_name)
 
+    async def tell(self, part: str, *, works: bool) -> None:
+        """Tell, by the health service, how a part of the process is that is no service of a contract."""
+        states = health_pb2.HealthCheckResponse
+        await self._health.set(part, states.SERVING if works else states.NOT_SERVING)
+
     async def start(self) -> None:
         """Listen.
 

@@ -10,7 +10,7 @@ from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.imap.managesieve import SieveServer
 from quell_email.store.clicks import Keep
 from quell_executor.quorum import quorums_of
-from quell_runtime.config import Hex32, Loopback, Peer, Section, Settings
+from quell_runtime.config import Address, Hex32, Loopback, Peer, Section, Settings
 from quell_runtime.errors import InvalidError
 
 KEY_BYTES = 32
@@ -67,6 +67,34 @@ class ClickSettings(Loopback):
     """How many connections are served at once."""
 
 
+class ProbeSettings(Section):
+    """A message that is sent now and then, to see on its delivery whether the filter works."""
+
+    mailbox: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", to_lower=True)]
+    """A mailbox of its own: what is found there by its subject is deleted."""
+    smtp: Address
+    """Where the mail server takes mail."""
+    every_s: float = Field(default=300, ge=1)
+    """How often."""
+    wait_s: float = Field(default=60, ge=1)
+    """How long it may take to be delivered."""
+
+
+class MilterSettings(Loopback):
+    """The filter in the mail server."""
+
+    base: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+    """Where users reach the click endpoint: `https://click.example.org`."""
+    hold: bool = False
+    """Have the server hold mail with a link that is blocked when it comes."""
+    connections: int = Field(default=100, ge=1, le=10_000)
+    """How many connections of mail servers are served at once."""
+    readers: int = Field(default=1, ge=1, le=32)
+    """How many messages are read at once, each in a process of its own."""
+    probe: ProbeSettings | None = None
+    """Without it nobody notices that mail goes by without the filter."""
+
+
 class EmailSettings(Settings):
     """What the email service needs to know besides."""
 
@@ -93,6 +121,8 @@ class EmailSettings(Settings):
     """Where clicks are served, by HTTP; a proxy with TLS stands before it."""
     link_key: Annotated[FilePath, AfterValidator(_secret)] | None = None
     """A file of 32 bytes or more that sign the links to the click endpoint."""
+    milter: MilterSettings | None = None
+    """Where Postfix has mail filtered: links are signed at delivery."""
 
     action_center: Peer | None = None
     """Who is asked for what people ask for by hand."""
@@ -121,4 +151,6 @@ class EmailSettings(Settings):
     def _signed(self) -> "EmailSettings":
         if self.click and not self.link_key:
             raise ValueError("[click] needs link_key: unsigned links would serve every phisher")
+        if self.milter and not self.link_key:
+            raise ValueError("[milter] needs link_key: links are signed with it")
         return self
