@@ -13,6 +13,7 @@ from typing import Any
 import quell
 from google.protobuf.descriptor import ServiceDescriptor
 
+from quell_agent.needs import LINUX, NEEDS
 from quell_agent.offers import Means
 from quell_agent.offers import lack as lacking_on_devices
 from quell_agent.offers import offers as offered_on_devices
@@ -90,6 +91,7 @@ def table() -> str:
         f"| `{name}` | {kinds()[name].plane} | {_undo(kinds()[name])} | {why or '**served**'} |"
         for name, why in offered().items()
     ]
+    lines += ["", *_by_kernel_and_user()]
     lines += [
         "",
         "Everything else that the contracts have is served, but for these, which answer `NOT_SERVED_YET`:",
@@ -97,6 +99,22 @@ def table() -> str:
     ]
     lines += [f"- `{service}`: {', '.join(names)}" for service, names in unserved().items()]
     return "\n".join(lines) + "\n"
+
+
+def _by_kernel_and_user() -> list[str]:
+    """Return what the agent's code says that each kind needs, those that need the same together."""
+    together: dict[str, list[str]] = {}
+    for name, needs in NEEDS.items():
+        later = "; ".join(f"{version}: {what}" for version, what in needs.later.items())
+        columns = " | ".join((needs.ordinary or "not offered", needs.root, needs.also, later))
+        together.setdefault(columns, []).append(name.replace("_", " "))
+    return [
+        f"On a device, for which user and on which kernel (the agent itself: Linux {LINUX} or later):",
+        "",
+        "| on a device | an ordinary user's agent reaches | root's | needs besides | with a kernel from |",
+        "|---|---|---|---|---|",
+        *(f"| {', '.join(names)} | {columns} |" for columns, names in together.items()),
+    ]
 
 
 def _undo(kind: Kind) -> str:

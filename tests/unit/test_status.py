@@ -22,3 +22,12 @@ def test_every_kind_is_in_it() -> None:
     assert rows.keys() == kinds().keys()
     assert "**served**" in rows["block_url"]
     assert all(row.endswith(("**served**", "not built yet")) for row in rows.values())
+
+
+def test_it_tells_what_each_kind_needs_of_a_device() -> None:
+    """All of them, each once, and nothing else."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.search(r"\n\| on a device \|.*?\n\|[-|]+\|\n(.*?)\n\n", text, re.DOTALL)
+    assert told is not None
+    names = [name for row in told[1].splitlines() for name in row.split(" | ")[0].removeprefix("| ").split(", ")]
+    assert sorted(names) == sorted(name.replace("_", " ") for name, kind in kinds().items() if kind.plane == "device")
