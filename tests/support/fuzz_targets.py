@@ -17,7 +17,8 @@ from quell_email.domain.blocklist import Blocklist
 from quell_email.domain.cutting import cutting
 from quell_email.domain.errors import PatternInvalidError, UrlInvalidError
 from quell_email.domain.forwards import Judged
-from quell_email.domain.mime import Part, UnparsableError, header_block, parts
+from quell_email.domain.headers import UnreadableError
+from quell_email.domain.mime import Part, header_block, parts
 from quell_email.domain.patterns import pattern_of
 from quell_email.domain.splice import inverse, replaced, restored
 from quell_email.domain.urls import canonical
@@ -38,16 +39,16 @@ def url(data: bytes) -> None:
     with suppress(UrlInvalidError):
         found = canonical(text)
         again = canonical(f"http://{found}")
-        assert (again.host, again.target) == (found.host, found.target), (found, again)
+        assert (again.host, again.target) == (found.host, found.target), ascii((found, again))
         assert found in unwrapped(text)
         if text.startswith(("http:", "https:")) and "*" not in text:
             with suppress(PatternInvalidError):
                 blocked = Blocklist()
                 blocked.add(pattern_of(text))
-                assert blocked.match(found), found
+                assert blocked.match(found), ascii(found)
     with suppress(PatternInvalidError):
         pattern = pattern_of(text)
-        assert pattern_of(str(pattern)) == pattern, pattern
+        assert pattern_of(str(pattern)) == pattern, ascii(pattern)
 
 
 def sieve(data: bytes) -> None:
@@ -72,26 +73,26 @@ def _disarmed(data: bytes, judge: Callable[[bytes], Judged]) -> None:
 
 def mime(data: bytes) -> None:
     """See that parts lie within what holds them, and that each is cut out exactly or refused."""
-    with suppress(UnparsableError, *READERS):
+    with suppress(UnreadableError, *READERS):
         read_headers(header_block(data))
-    with suppress(UnparsableError, *READERS):
+    with suppress(UnreadableError, *READERS):
         read_body(data)
-    with suppress(UnparsableError, *READERS):
+    with suppress(UnreadableError, *READERS):
         read_links(data)
     found: list[Part] = []
-    with suppress(UnparsableError):
+    with suppress(UnreadableError):
         found = list(parts(data))
     for part in found[:3]:
         assert 0 <= part.head <= part.start <= part.end <= len(part.raw)
         _cut(data, Wanted(part=part.number))
         _cut(data, Wanted(sha256=hashlib.sha256(part.content).hexdigest()))
-        with suppress(UnparsableError, *READERS):
+        with suppress(UnreadableError, *READERS):
             for name in file_names(part)[:1]:
                 _cut(data, Wanted(file_name=name))
 
 
 def _cut(raw: bytes, wanted: Wanted) -> None:
-    with suppress(CutError, UnparsableError, *READERS):
+    with suppress(CutError, UnreadableError, *READERS):
         pieces = cutting(raw, wanted).pieces
         new = replaced(raw, pieces)
         assert restored(new, inverse(raw, pieces), hashlib.sha256(raw).hexdigest()) == raw

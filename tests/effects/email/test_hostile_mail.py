@@ -52,6 +52,7 @@ UNPARSABLE = {
 HARMLESS = {
     "NUL": b"Subject: \0\0\n\n" + b"\0" * 1_000_000,
     "8-bit headers": b"Subject: \xff\xfe\x80\nFrom: \xe4@\xf6.example\n\nx",
+    "encoded words that are no base64": b"Subject: =?utf-8?b?A?= =?utf-8?b?///AA?=\n\nx",
     "unfinished encoded words": b"Subject: " + b"=?a?q?" * 100_000 + b"\n\n",
     "a charset that nobody has": b"Content-Type: text/plain; charset=x-none\n\nhttp://evil.example/a",
     "a charset that is a codec": b"Content-Type: text/plain; charset=zlib\n\nhttp://evil.example/a",

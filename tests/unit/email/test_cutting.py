@@ -13,7 +13,8 @@ from hostile_mime import Mail, broken, messages
 from mail_tree import ATTACHMENT, CAMPAIGN
 from quell_email.domain.attachments import CutError, Wanted, plain_name
 from quell_email.domain.cutting import Cutting, cutting
-from quell_email.domain.mime import UnparsableError, parts
+from quell_email.domain.headers import UnreadableError
+from quell_email.domain.mime import parts
 from quell_email.domain.signatures import Signature
 from quell_email.domain.splice import inverse, replaced, restored
 
@@ -118,7 +119,7 @@ def test_what_is_broken_is_cut_exactly_or_refused(raw: bytes, data: st.DataObjec
     """Another reader sees all else as before, too; or nothing is done."""
     try:
         leaves = [part.number for part in parts(raw)]
-    except UnparsableError:
+    except UnreadableError:
         assume(False)  # noqa: FBT003 - Hypothesis's way
     assume(leaves)
     try:

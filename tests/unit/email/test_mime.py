@@ -1,9 +1,13 @@
 """Every part of a message is found where it is, by the number that IMAP gives it."""
 
+import contextlib
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hostile_mime import Mail, broken, messages
-from quell_email.domain.mime import UnparsableError, parts
+from quell_email.domain.headers import UnreadableError
+from quell_email.domain.mime import parts
 
 NESTED = b"""\
 Content-Type: multipart/mixed; boundary=outer
@@ -67,7 +71,7 @@ def test_the_broken_is_read_or_said_to_be_unreadable(raw: bytes) -> None:
     """No other error, and no part lies outside of what holds it."""
     try:
         found = list(parts(raw))
-    except UnparsableError:
+    except UnreadableError:
         return
     for part in found:
         assert 0 <= part.head <= part.start <= part.end <= len(part.raw)
@@ -91,3 +95,11 @@ def test_a_multipart_without_its_boundary_is_text() -> None:
     """It is shown as such, so its links count."""
     (part,) = parts(b"Content-Type: multipart/mixed; boundary=b\n\nhttp://evil.example/")
     assert (part.number, part.content_type, part.content) == ("1", "text/plain", b"http://evil.example/")
+
+
+@pytest.mark.parametrize("said", ["boundary*0=b; boundary*;=c", "boundary*0*=b''%; boundary*1=c; boundary*1*=d"])
+def test_parameters_that_make_no_sense_are_never_taken_for_clean(said: str) -> None:
+    """The standard library breaks at some of them."""
+    raw = f"Content-Type: multipart/mixed; {said}\n\n--bc\n\nx\n--bc--".encode()
+    with contextlib.suppress(UnreadableError):
+        assert [part.number for part in parts(raw)] == ["1"]

@@ -64,6 +64,7 @@ def test_evasions_come_to_one_form(spelling: str) -> None:
         "0x01020304",
         "1.2.772",
         "1.2.3.4.",
+        "0x1.2.3.4..",
         "[::ffff:1.2.3.4]",
     ],
 )

@@ -52,7 +52,7 @@ def meant(raw: bytes, wanted: Wanted) -> Sequence[Part]:
     """Return the parts that are meant, in order, none within another; empty if it can be told that there are none.
 
     Raises:
-        UnparsableError: It can't be read within the limits.
+        UnreadableError: It can't be read within the limits.
         CutError: One of them can't be taken out exactly, or nobody can tell what there is.
 
     """

@@ -53,7 +53,7 @@ def cutting(raw: bytes, wanted: Wanted) -> Cutting:
     """Return how to take attachments out of a message.
 
     Raises:
-        UnparsableError: It can't be read within the limits.
+        UnreadableError: It can't be read within the limits.
         CutError: It can't be done exactly, or nobody can tell whether it is there.
 
     """

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -12,6 +13,10 @@ _FOLD = re.compile(rb"\r?\n[ \t]")
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):[^\r\n\0]*(?:\r?\n[ \t][^\r\n\0]*)*(?:\r?\n|\Z)")
 """RFC 5322, 2.2, strictly: whatever is not like this is read in one way here and in another there."""
 _QUOTED_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|\((?:[^()\\]|\\.)*\)')
+
+
+class UnreadableError(Exception):
+    """Nobody can tell what it says. Never taken for clean."""
 
 
 def parse_headers(block: bytes) -> dict[str, bytes]:
@@ -52,7 +57,7 @@ def decoded(value: bytes) -> str:
     text = value[:MAX_VALUE].decode("utf-8", "replace")
     try:
         pieces = decode_header(text)
-    except (ValueError, LookupError):
+    except (HeaderParseError, ValueError, LookupError):
         pieces = [(text, None)]
     joined = "".join(
         piece if isinstance(piece, str) else to_text(piece, charset or "utf-8") for piece, charset in pieces
@@ -72,13 +77,22 @@ def parameters(value: str, name: str) -> list[str]:
     """Return every value of a parameter of a structured header, in every way that readers take it, each once.
 
     Continuations and charsets (RFC 2231) are decoded. A comment counts for some and is skipped by others.
+
+    Raises:
+        UnreadableError: Its parameters make no sense.
+
     """
     found = [said if isinstance(said, str) else collapse_rfc2231_value(said) for said in _parameters(value, name)]
     return list(dict.fromkeys(found))
 
 
 def parameter_texts(value: str, name: str) -> list[str]:
-    """Return them as text for people: of those that are not so decoded, encoded words and 8-bit bytes are."""
+    """Return them as text for people: of those that are not so decoded, encoded words and 8-bit bytes are.
+
+    Raises:
+        UnreadableError: Its parameters make no sense.
+
+    """
     found = [
         decoded(said.encode("latin-1", "replace")) if isinstance(said, str) else collapse_rfc2231_value(said)
         for said in _parameters(value, name)
@@ -98,5 +112,9 @@ def _parameters(value: str, name: str) -> list[str | tuple[str | None, str | Non
     for reading in (value, uncommented(value)):
         message = Message()
         message["Content-Type"] = reading.replace("\r", "").replace("\n", "")
-        found += [said for key, said in message.get_params([]) if key.lower() == name]
+        try:
+            said = message.get_params([])
+        except (TypeError, ValueError, LookupError) as error:
+            raise UnreadableError(f"no {name} can be told") from error
+        found += [each for key, each in said if key.lower() == name]
     return found

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from quell_email.domain.headers import MAX_VALUE, parameters, parse_headers, uncommented
+from quell_email.domain.headers import MAX_VALUE, UnreadableError, parameters, parse_headers, uncommented
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_DEPTH = 50
@@ -21,8 +21,8 @@ _TOKEN = re.compile(rb'[\s"]*([a-z0-9-]+)')
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
-class UnparsableError(Exception):
-    """It can't be read within the limits. Never taken for clean."""
+class UnparsableError(UnreadableError):
+    """It can't be read within the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def parts(raw: bytes) -> Iterator[Part]:
     """Yield every leaf, in order; a message within a message too, before its own leaves.
 
     Raises:
-        UnparsableError: Too deep, too many, or not to be read as its reader would.
+        UnreadableError: Too deep, too many, or not to be read as its reader would.
 
     """
     spans = [_Span(raw, 0, len(raw), "", None, ())]

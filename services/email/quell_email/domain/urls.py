@@ -87,7 +87,9 @@ def query_of(url: URL) -> list[tuple[str, str]]:
 
 
 def _host(name: str) -> str:
-    name = name.rstrip(".")
+    if name.endswith("."):
+        # Without its last dots it may be an address in one of its spellings.
+        name = parsed(f"http://{name.rstrip('.')}/").hostname
     if name.startswith("["):
         address = IPv6Address(name[1:-1])
         inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from quell_email.domain.mime import UnparsableError
+from quell_email.domain.headers import UnreadableError
 from quell_email.links.parts import read_links
 from quell_email.parsing.cuts import read_cuts
 from quell_email.parsing.reading import read_body, read_headers
@@ -34,7 +34,7 @@ def answer(mode: bytes, raw: bytes) -> dict[str, Any]:
     """Read one message. What can't be read is said so."""
     try:
         return READERS[mode](raw)
-    except UnparsableError as error:
+    except UnreadableError as error:
         return {"unparsable": str(error)}
     except (ValueError, LookupError, RecursionError, ArithmeticError, AttributeError, TypeError, MemoryError) as error:
         # Readers of the standard library raise what they like on hostile input.
