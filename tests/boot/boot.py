@@ -157,14 +157,16 @@ def _boots(image: boot_image.Image, folder: Path, ours: Desk) -> Story:
         connected(machine)
         last(machine, "shut", "refused")
         broken = Sight.of(machine)
-        machine.run(f"echo 'unguarded = \"closed\"' >>/etc/quell-agent/agent.toml; : >{SAVED}")
+        # Without the agent, which would put it back.
+        machine.run(f"systemctl stop quell-agent; : >{SAVED}")
+        machine.run("echo 'unguarded = \"closed\"' >>/etc/quell-agent/agent.toml")
         machine.reboot()
     with booted(image, folder / "minimum") as machine:
         connected(machine)
         # As it was ordered, before the configuration was another.
         machine.run(f"timeout 200 sh -c 'until grep -q \"dead.: .open\" {SAVED}; do sleep 1; done'")
         minimum = Sight.of(machine)
-        said = machine.run(f"journalctl -b -u {RESTRICTION}")
+        said = machine.run(f"journalctl -b -p err -u {RESTRICTION}")
         ours.act("release-device-from-isolation", "booted")
         ours.act("release-code-execution", "booted")
         released = last(machine, "open", "starts")
