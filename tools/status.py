@@ -92,12 +92,15 @@ def table() -> str:
         for name, why in offered().items()
     ]
     lines += ["", *_by_kernel_and_user()]
-    lines += [
-        "",
-        "Everything else that the contracts have is served, but for these, which answer `NOT_SERVED_YET`:",
-        "",
-    ]
-    lines += [f"- `{service}`: {', '.join(names)}" for service, names in unserved().items()]
+    if missing := unserved():
+        lines += [
+            "",
+            "Everything else that the contracts have is served, but for these, which answer `NOT_SERVED_YET`:",
+            "",
+        ]
+        lines += [f"- `{service}`: {', '.join(names)}" for service, names in missing.items()]
+    else:
+        lines += ["", "Everything else that the contracts have is served."]
     return "\n".join(lines) + "\n"
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "effects": ("controls", "See what is in force now: quarantined, deleted, blocked."),
     "devices": ("devices", "See devices, bring one in, shut one out."),
     "artifacts": ("artifacts", "See packages and samples that were brought in, take one out."),
+    "mailboxes": ("mailboxes", "See mailboxes, and who sends mail on to the outside now."),
     "quarantine": ("quarantine", "See messages in quarantine, and what they say, safely."),
     "urls": ("devices", "Check whether a URL may be followed."),
     "freeze": ("controls", "Stop new effects at once."),

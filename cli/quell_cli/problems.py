@@ -81,6 +81,7 @@ OF_REASON = {
     "MESSAGE_UNPARSABLE": "nothing of it can be shown safely; release or leave it by what the list tells",
     "NOT_IN_QUARANTINE": "it was released or purged: quell quarantine list tells which",
     "QUARANTINED_MESSAGE_UNKNOWN": "quell quarantine list shows them",
+    "FORWARDINGS_UNKNOWN": "tell the email service how scripts are reached (homes or [managesieve]), and its domains",
     "MAILBOX_UNKNOWN": "is the address right, and the mailbox where the email service looks (maildirs)?",
     "OFFSET_INVALID": "start from the beginning",
     "TOKEN_INVALID": "a token counts once and ten minutes: quell devices enrol-token makes another",

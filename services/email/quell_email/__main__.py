@@ -10,7 +10,7 @@ from functools import partial
 
 from quell.email.v1 import (
     email_remediation_service_pb2_grpc,
-    mailbox_service_pb2,
+    mailbox_service_pb2_grpc,
     quarantine_service_pb2_grpc,
     url_service_pb2_grpc,
 )
@@ -18,6 +18,7 @@ from quell.executor.v1 import executor_service_pb2_grpc
 
 from quell_email.api import click
 from quell_email.api.checking import check
+from quell_email.api.mailbox_service import MailboxServicer
 from quell_email.api.quarantine_service import QuarantineServicer
 from quell_email.api.remediations import EmailRemediationServicer
 from quell_email.api.url_service import UrlServicer
@@ -28,6 +29,7 @@ from quell_email.effects.quarantine_messages import KIND
 from quell_email.effects.retention import Retention
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.imap.forwards import ServerForwards
+from quell_email.inventory import Inventory
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.forwards import HomeForwards
 from quell_email.maildir.index import Index
@@ -114,7 +116,8 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         center = await stack.enter_async_context(by_hand.action_center(settings.action_center, settings.api))
         register = email_remediation_service_pb2_grpc.add_EmailRemediationServiceServicer_to_server
         api.add(register, EmailRemediationServicer(center))
-        api.add_unserved(mailbox_service_pb2.DESCRIPTOR)
+        inventory = Inventory(mailboxes, _forwards(settings, point), settings.domains)
+        api.add(mailbox_service_pb2_grpc.add_MailboxServiceServicer_to_server, MailboxServicer(inventory))
         yield Service(api, people, urls, clicks, mailboxes)
 
 

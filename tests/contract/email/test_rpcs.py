@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from quell.email.v1 import (
-    mailbox_service_pb2,
-    mailbox_service_pb2_grpc,
     url_service_pb2,
     url_service_pb2_grpc,
 )
@@ -65,13 +63,3 @@ async def test_a_stream_answers_each_in_order_and_no_bad_one_ends_it(house: Emai
         call = url_service_pb2_grpc.UrlServiceStub(channel).StreamCheckUrls(requests())
         answers = [answer.check.canonical_url async for answer in call]
     assert answers == ["a.example/", "", "b.example/"] * 100
-
-
-async def test_what_is_not_served_yet_says_so(house: EmailHouse) -> None:
-    """UNIMPLEMENTED with a reason, for those who may call it."""
-    async with house.channel("ann") as channel:
-        mailboxes = mailbox_service_pb2_grpc.MailboxServiceStub(channel)
-        with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await mailboxes.ListMailboxes(mailbox_service_pb2.ListMailboxesRequest(), timeout=10)
-        assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
-        assert problem(refusal.value).reason == "NOT_SERVED_YET"

@@ -15,6 +15,7 @@ from mail_tree import CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
 from quarantine import KEEP, CrashError, Quarantine, dying_at, quarantine
 from quell_email.domain.exclusions import Exclusions, Simulation
+from quell_email.domain.mailboxes import Volume
 from quell_email.effects.choosing import Choosing
 from quell_email.effects.quarantine_messages import KIND, QuarantineMessages
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
@@ -217,3 +218,16 @@ async def test_marks_alone_give_each_back_exactly(mail: MailWorld, house: Quaran
     plan = replace(run.plan, items=tuple(mark.item for mark in marks))
     assert (await undo(house.effect, plan)).after == [DONE] * 3
     assert boxes(mail) == campaign
+
+
+async def test_what_is_in_quarantine_is_no_part_of_a_mailbox(
+    mail: MailWorld, house: Quarantine, campaign: Boxes
+) -> None:
+    """A mailbox is as large as what its user sees in all folders; what is not there is no mailbox."""
+    for _ in range(2):
+        for address in ALL:
+            seen = mail.see(address)
+            assert await mail.mailboxes.volume(address) == Volume(len(seen), sum(len(one.raw) for one in seen))
+        await do(house.effect, ordered())
+    assert only_campaign_is_gone(mail, campaign)
+    assert await mail.mailboxes.volume("nobody@example.org") is None

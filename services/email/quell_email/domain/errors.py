@@ -1,6 +1,6 @@
 """What the email service refuses."""
 
-from quell_runtime.errors import DamagedError, InvalidError, StateError, UnknownError
+from quell_runtime.errors import AwayError, DamagedError, InvalidError, StateError, UnknownError
 
 
 class HinderedError(Exception):
@@ -46,3 +46,21 @@ class ContentDamagedError(DamagedError):
     """What lies in the vault is not what was put there."""
 
     reason = "CONTENT_DAMAGED"
+
+
+class MailboxUnknownError(UnknownError):
+    """There is no such mailbox."""
+
+    reason = "MAILBOX_UNKNOWN"
+
+
+class ForwardingsUnknownError(StateError):
+    """It can't be told who sends mail on."""
+
+    reason = "FORWARDINGS_UNKNOWN"
+
+
+class BackendAwayError(AwayError):
+    """The mail server does not answer, or not as it should."""
+
+    reason = "BACKEND_AWAY"

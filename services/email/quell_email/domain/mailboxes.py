@@ -91,6 +91,14 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """What a mailbox has in sight of its user, in all folders."""
+
+    messages: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A message that we hold, with all its copies, and the bare id of the action that took it, by its own record."""
 
@@ -106,6 +114,9 @@ class Mailboxes(Protocol):
 
     async def addresses(self) -> Collection[str]:
         """Return every mailbox."""
+
+    async def volume(self, mailbox: str) -> Volume | None:
+        """Return how much a mailbox has in sight; None if there is no such mailbox."""
 
     async def find(self, mailbox: str, wanted: Sequence[Criterion], *, sent: bool) -> Sequence[Found]:
         """Return the messages that answer one criterion at least, those that we hold included.

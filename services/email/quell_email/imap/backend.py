@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from quell_email.domain.errors import HinderedError
-from quell_email.domain.mailboxes import Found, Held, Place, Sight
+from quell_email.domain.mailboxes import Found, Held, Place, Sight, Volume
 from quell_email.domain.selection import Criterion
 from quell_email.imap import adding, moving, purging, search
 from quell_email.imap.client import Client
@@ -40,6 +40,10 @@ class ImapMailboxes:
     async def addresses(self) -> Collection[str]:
         """Return every mailbox."""
         return await finished(self._list)
+
+    async def volume(self, mailbox: str) -> Volume | None:
+        """Return how much is in sight."""
+        return await self._trip(mailbox, lambda trip: trip.client.volume(trip.box.visible(sent=True)))
 
     async def find(self, mailbox: str, wanted: Sequence[Criterion], *, sent: bool) -> Sequence[Found]:
         """Return the messages that answer."""

@@ -4,7 +4,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +14,12 @@ from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 from imapclient.response_parser import parse_response
 
-from quell_email.domain.mailboxes import Place
+from quell_email.domain.mailboxes import Place, Volume
 from quell_email.imap.settings import MailServer
 from quell_runtime.seams import micros, moment
 
-CONNECT_S, ANSWER_S = 5.0, 60.0
+CONNECT_S, ANSWER_S = 5.0, 180.0
+"""After it was killed, Dovecot waits for a minute or two for locks that nobody holds any more."""
 BATCH = 1000
 """Messages in one command."""
 NEEDED = ("UIDPLUS", "MOVE", "LIST-STATUS", "UNSELECT")
@@ -164,6 +165,24 @@ class Client:
         now = Folder(folder.name, folder.validity, uidnext, answer[b"EXISTS"])
         self._open = now, writable
         return now
+
+    def volume(self, folders: Iterable[Folder]) -> Volume:
+        """Return how much is in these folders; one that is gone meanwhile has nothing."""
+        messages = size = 0
+        for folder in folders:
+            if not self._imap.has_capability("STATUS=SIZE"):
+                sizes = [each for _, each, _ in self.sizes(self.uids(folder.uidnext))] if self.open(folder) else []
+                messages, size = messages + len(sizes), size + sum(sizes)
+                continue
+            self._pace.wait()
+            try:
+                status = self._imap.folder_status(folder.name, ("MESSAGES", "SIZE"))
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError:
+                continue
+            messages, size = messages + status[b"MESSAGES"], size + status[b"SIZE"]
+        return Volume(messages, size)
 
     def uids(self, end: int) -> set[int]:
         """Return the UIDs below an end in the open folder."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from quell_email.domain.errors import HinderedError
-from quell_email.domain.mailboxes import Found, Held, Place, Sight
+from quell_email.domain.mailboxes import Found, Held, Place, Sight, Volume
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import adding, moving, purging, search
 from quell_email.maildir.index import Index
@@ -46,6 +46,10 @@ class Maildirs:
     async def addresses(self) -> Collection[str]:
         """Return every mailbox."""
         return await finished(self._list)
+
+    async def volume(self, mailbox: str) -> Volume | None:
+        """Return how much is in sight."""
+        return await self._trip(mailbox, search.volume)
 
     async def find(self, mailbox: str, wanted: Sequence[Criterion], *, sent: bool) -> Sequence[Found]:
         """Return the messages that answer."""

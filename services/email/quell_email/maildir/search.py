@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from quell_email.domain.mailboxes import Found, Held, Place, Sight
+from quell_email.domain.mailboxes import Found, Held, Place, Sight, Volume
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import names
 from quell_email.maildir.box import shelves, uids
@@ -48,6 +48,12 @@ def find(root: Path, index: Index, wanted: Sequence[Criterion], *, sent: bool) -
                 undecided = one.undecided and answer is None
                 found[sha256] = replace(one, places=(*one.places, copy.place), undecided=undecided)
     return sorted(found.values(), key=lambda message: message.places[0].date_us)
+
+
+def volume(root: Path) -> Volume:
+    """Return how much is in sight."""
+    sizes = [file.status.st_size for shelf in shelves(root, sent=True) for file in shelf.files()]
+    return Volume(len(sizes), sum(sizes))
 
 
 def look(root: Path, index: Index, digests: frozenset[str], *, sent: bool) -> Sight:

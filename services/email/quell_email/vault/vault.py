@@ -114,12 +114,13 @@ class Vault:
 
     async def of(self, kind: str, keys: Collection[str]) -> list[Kept]:
         """Return all records of a kind under these item keys, the oldest first."""
-        tail = 'WHERE kind = ? AND "key" IN (SELECT value FROM json_each(?)) ORDER BY take_time, id'
+        tail = 'WHERE kind = ? AND "key" IN (SELECT value FROM json_each(?)) ORDER BY take_time, "key"'
         return await self.store.select(KEPT, tail, (kind, json.dumps(sorted(keys))))
 
     async def held(self, kind: str) -> list[Kept]:
         """Return what the vault has of a kind now."""
-        return await self.store.select(KEPT, f"WHERE kind = ? AND state IN ({_OURS}) ORDER BY take_time, id", (kind,))
+        tail = f'WHERE kind = ? AND state IN ({_OURS}) ORDER BY take_time, "key"'
+        return await self.store.select(KEPT, tail, (kind,))
 
     async def purge(self) -> int:
         """Do away for good with what was kept for its time; return how many."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quell.remediation.v1 import forwarding_pb2 as quell_dot_remediation_dot_v1_dot_forwarding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquell/email/v1/mailbox.proto\x12\x0equell.email.v1\x1a%quell/remediation/v1/forwarding.proto\"\x8a\x01\n\x07Mailbox\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x15\n\rmessage_count\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x35\n\x0b\x66orwardings\x18\x05 \x03(\x0b\x32 .quell.remediation.v1.Forwardingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquell/email/v1/mailbox.proto\x12\x0equell.email.v1\x1a%quell/remediation/v1/forwarding.proto\"\xa5\x01\n\x07Mailbox\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61liases\x18\x02 \x03(\t\x12\x15\n\rmessage_count\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x35\n\x0b\x66orwardings\x18\x05 \x03(\x0b\x32 .quell.remediation.v1.Forwarding\x12\x19\n\x11\x66orwardings_known\x18\x06 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quell.email.v1.mailbox_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MAILBOX']._serialized_start=88
-  _globals['_MAILBOX']._serialized_end=226
+  _globals['_MAILBOX']._serialized_end=253
 # @@protoc_insertion_point(module_scope)

@@ -30,19 +30,22 @@ class Mailbox(_message.Message):
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     FORWARDINGS_FIELD_NUMBER: _builtins.int
+    FORWARDINGS_KNOWN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifier. `mailboxes/{address}`: the canonical one, aliases and case resolved."""
     message_count: _builtins.int
-    """Output only. Number of messages."""
+    """Output only. Number of messages, in all folders that its user sees."""
     size_bytes: _builtins.int
-    """Output only. Size in bytes."""
+    """Output only. Their size in bytes."""
+    forwardings_known: _builtins.bool
+    """Output only. Whether that could be found: not where nobody has told the email service how scripts are reached."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. Other addresses that lead to it."""
 
     @_builtins.property
     def forwardings(self) -> _containers.RepeatedCompositeFieldContainer[_forwarding_pb2.Forwarding]:
-        """Output only. Where its mail is sent on to, as found just now."""
+        """Output only. Where its mail is sent on to, as found just now, outside first."""
 
     def __init__(
         self,
@@ -52,10 +55,11 @@ class Mailbox(_message.Message):
         message_count: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         forwardings: _abc.Iterable[_forwarding_pb2.Forwarding] | None = ...,
+        forwardings_known: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "forwardings", b"forwardings", "message_count", b"message_count", "name", b"name", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "forwardings", b"forwardings", "forwardings_known", b"forwardings_known", "message_count", b"message_count", "name", b"name", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,7 @@ class ListMailboxesRequest(_message.Message):
     page_token: _builtins.str
     """Optional. `next_page_token` of the page before; all other fields must be as they were."""
     filter: _builtins.str
-    """Optional. AIP-160: `forwardings.external = true`."""
+    """Optional. AIP-160 over `name`, `forwardings.external`: `forwardings.external = true`."""
     def __init__(
         self,
         *,

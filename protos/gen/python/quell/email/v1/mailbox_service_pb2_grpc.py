@@ -56,6 +56,7 @@ class MailboxServiceServicer:
 
         Errors:
         INVALID_ARGUMENT     FILTER_INVALID, PAGE_TOKEN_INVALID.
+        FAILED_PRECONDITION  FORWARDINGS_UNKNOWN: the filter asks for them, and can't be answered for every mailbox.
         UNAVAILABLE          BACKEND_AWAY: the mail server does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -38,6 +38,7 @@ class MailboxServiceStub:
 
     Errors:
       INVALID_ARGUMENT     FILTER_INVALID, PAGE_TOKEN_INVALID.
+      FAILED_PRECONDITION  FORWARDINGS_UNKNOWN: the filter asks for them, and can't be answered for every mailbox.
       UNAVAILABLE          BACKEND_AWAY: the mail server does not answer.
     """
     GetMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.GetMailboxRequest, _mailbox_service_pb2.GetMailboxResponse]
@@ -58,6 +59,7 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
 
     Errors:
       INVALID_ARGUMENT     FILTER_INVALID, PAGE_TOKEN_INVALID.
+      FAILED_PRECONDITION  FORWARDINGS_UNKNOWN: the filter asks for them, and can't be answered for every mailbox.
       UNAVAILABLE          BACKEND_AWAY: the mail server does not answer.
     """
     GetMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.GetMailboxRequest, _mailbox_service_pb2.GetMailboxResponse]  # type: ignore[assignment]
@@ -81,6 +83,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT     FILTER_INVALID, PAGE_TOKEN_INVALID.
+          FAILED_PRECONDITION  FORWARDINGS_UNKNOWN: the filter asks for them, and can't be answered for every mailbox.
           UNAVAILABLE          BACKEND_AWAY: the mail server does not answer.
         """
 
