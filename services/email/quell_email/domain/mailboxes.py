@@ -4,7 +4,7 @@ A message is told by its mailbox and the SHA-256 of its bytes; it may be there i
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -155,6 +155,12 @@ class Mailboxes(Protocol):
 
         """
 
+    async def read_each(self, mailbox: str, digests: Collection[str], take: Callable[[str, bytes], None]) -> None:
+        """Have `take` called, in a worker thread, with digest and bytes of one copy of each of these that is in sight.
+
+        What is larger than what is worked on is left out. One may come twice, when a connection breaks.
+        """
+
     async def hindrance(self, mailbox: str, places: Sequence[Place]) -> str:
         """Return what hinders adding copies at these places, in upper snake case; empty if nothing does."""
 
@@ -166,6 +172,14 @@ class Mailboxes(Protocol):
         Raises:
             HinderedError: One of them can't be made as it should be; none is added.
 
+        """
+
+    async def add_each(
+        self, mailbox: str, wanted: Mapping[str, Sequence[Place]], content: Callable[[str], bytes | None]
+    ) -> Collection[str]:
+        """Do for many, by digest, what `add` does for one; return those whose copies are all there now.
+
+        `content` is called in a worker thread, and gives the bytes, or None if there are none. Durable when it returns.
         """
 
     async def remove(self, mailbox: str, digests: Collection[str], *, sent: bool) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from quell.remediation.v1 import target_pb2
 
 from quell_email.domain.errors import UrlInvalidError
-from quell_email.domain.facts import Headers, attachment_mark, normal_subject, url_mark
+from quell_email.domain.facts import Headers, attachment_mark, normal_subject, url_mark, within
 from quell_email.domain.fingerprint import NEAR, marks_of
 from quell_email.domain.wrappers import unwrapped
 from quell_executor.effect import RefusedError
@@ -63,7 +63,7 @@ class Criterion:
             self.message_id in ("", headers.message_id)
             and self.subject in ("", normal_subject(headers.subject))
             and (not self.sender or self.sender in senders)
-            and (not self.sender_domain or any(_within(domain, self.sender_domain) for domain in domains))
+            and (not self.sender_domain or any(within(domain, self.sender_domain) for domain in domains))
             and self.sender_ip in ("", headers.sender_ip)
             and self.content_type in ("", headers.content_type)
         )
@@ -76,10 +76,6 @@ class Criterion:
     def allows_marks(self, marks: frozenset[bytes]) -> bool:
         """Tell whether the marks of the body are as asked."""
         return self.marks <= marks and (not self.near or len(self.near & marks) >= NEAR)
-
-
-def _within(domain: str, parent: str) -> bool:
-    return domain == parent or domain.endswith(f".{parent}")
 
 
 def criteria(selector: target_pb2.MessageSelector) -> list[Criterion]:

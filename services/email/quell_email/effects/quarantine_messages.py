@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb2
 
-from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Found, Sight
 from quell_email.domain.selection import address_of, criteria, names
 from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, planned
@@ -17,11 +16,10 @@ from quell_email.effects.quarantine_record import QuarantineRecord, places_of
 from quell_email.effects.taking import Taking, Wanted
 from quell_email.vault.records import OURS, Kept, KeptState
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
-from quell_runtime.locked import VaultDamagedError
 from quell_runtime.seams import Clock, micros, moment, stamp, when
 
 KIND = "quarantine_messages"
-BATCH = 32
+BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +82,11 @@ class QuarantineMessages:
         async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
             sight = await self._mailboxes.look(mailbox, [item.item.message.sha256 for item in items], sent=False)
             records = await self._records(items)
-            for item in items:
-                if plan.reverts:
-                    found[item.key] = await self._given_back(mailbox, item, sight, records)
-                else:
-                    found[item.key] = _taken(item, sight, records)
+            if plan.reverts:
+                hinders = await self._hindrances(mailbox, items, records)
+                found.update({item.key: _given_back(item, sight, records, hinders.get(item.key, "")) for item in items})
+            else:
+                found.update({item.key: _taken(item, sight, records) for item in items})
 
         await each_mailbox(plan.items, work)
         return [found[item.key] for item in plan.items]
@@ -125,16 +123,11 @@ class QuarantineMessages:
             by_key: dict[str, list[Kept]] = defaultdict(list)
             for record in records:
                 by_key[record.key].append(record)
-            back: list[str] = []
-            for group in by_key.values():
-                try:
-                    content = await self._vault.get(group[0].contents[0])
-                    await self._mailboxes.add(mailbox, content, places_of(group))
-                except (HinderedError, VaultDamagedError):
-                    continue
-                back += [record.id for record in group]
+            wanted = {group[0].contents[0]: places_of(group) for group in by_key.values()}
+            back = await self._mailboxes.add_each(mailbox, wanted, self._vault.read)
             self.taking.point("quarantine.added")
-            await self._vault.end(back, KeptState.RELEASED)
+            ended = [record.id for group in by_key.values() for record in group if group[0].contents[0] in back]
+            await self._vault.end(ended, KeptState.RELEASED)
 
     async def _records(self, items: Sequence[PlannedItem]) -> _Records:
         by_key: dict[str, list[Kept]] = defaultdict(list)
@@ -143,16 +136,24 @@ class QuarantineMessages:
         wanted = [sha256 for group in by_key.values() for record in group for sha256 in record.contents]
         return _Records(by_key, frozenset(await self._vault.has(wanted)))
 
-    async def _given_back(self, mailbox: str, item: PlannedItem, sight: Sight, records: _Records) -> Finding:
-        digest = item.item.message.sha256
-        if ours := records.ours(item.key):
-            if digest not in records.contents:
-                return hindered("CONTENT_LOST")
-            hindrance = await self._mailboxes.hindrance(mailbox, places_of(ours))
-            return hindered(hindrance) if hindrance else Finding(item_pb2.ITEM_STATE_PLANNED)
-        if digest in sight.visible:
-            return Finding(item_pb2.ITEM_STATE_DONE)
-        return Finding(item_pb2.ITEM_STATE_MISSING, PURGED if records.purged(item.key) else None)
+    async def _hindrances(self, mailbox: str, items: Sequence[PlannedItem], records: _Records) -> Mapping[str, str]:
+        """Return what hinders giving back, by item key; they are asked about one by one only if any is hindered."""
+        places = {item.key: places_of(ours) for item in items if (ours := records.ours(item.key))}
+        together = [place for some in places.values() for place in some]
+        if not together or not await self._mailboxes.hindrance(mailbox, together):
+            return {}
+        return {key: await self._mailboxes.hindrance(mailbox, some) for key, some in places.items()}
+
+
+def _given_back(item: PlannedItem, sight: Sight, records: _Records, hindrance: str) -> Finding:
+    digest = item.item.message.sha256
+    if records.ours(item.key):
+        if digest not in records.contents:
+            return hindered("CONTENT_LOST")
+        return hindered(hindrance) if hindrance else Finding(item_pb2.ITEM_STATE_PLANNED)
+    if digest in sight.visible:
+        return Finding(item_pb2.ITEM_STATE_DONE)
+    return Finding(item_pb2.ITEM_STATE_MISSING, PURGED if records.purged(item.key) else None)
 
 
 def _taken(item: PlannedItem, sight: Sight, records: _Records) -> Finding:

@@ -1,25 +1,18 @@
 """Moving messages from a mailbox into the vault: the bytes, then the record, and only then are they removed."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from quell_email.domain.mailboxes import Mailboxes, Place
 from quell_email.domain.mime import UnparsableError, header_block
-from quell_email.effects.choosing import all_ended
 from quell_email.effects.quarantine_record import QuarantineRecord, still_taking
 from quell_email.parsing.parser import Parser
 from quell_email.vault.records import Kept, KeptState, kept_id
 from quell_email.vault.vault import Vault
-from quell_executor.effect import PlannedItem, RefusedError
+from quell_executor.effect import PlannedItem
 from quell_runtime.seams import Clock, Point, nowhere
-
-log = structlog.get_logger()
-AT_ONCE = 4
-"""Messages of a mailbox that are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +41,11 @@ class Taking:
     async def take(self, kind: str, action: str, mailbox: str, wanted: Sequence[Wanted]) -> None:
         """Take every copy of these that is in sight; what can't be is left. Doing it again does what is left."""
         read: dict[str, QuarantineRecord] = {}
+        digests = frozenset(one.sha256 for one in wanted)
+        await self.vault.expect(digests)
         try:
-            await self._store(mailbox, wanted, read)
+            await self.mailboxes.read_each(mailbox, digests, partial(self._store, read))
+            await self.vault.sync()
             self.point("quarantine.stored")
             places = await self.mailboxes.places(mailbox, list(read), sent=False)
             there = [one for one in wanted if one.sha256 in places and one.sha256 in read]
@@ -60,39 +56,23 @@ class Taking:
             ]
             await self.vault.keep(records)
         except BaseException:
-            self.vault.abandon(read)
+            self.vault.abandon(digests)
             raise
-        self.vault.abandon(read.keys() - places.keys())
+        self.vault.abandon(digests - {one.sha256 for one in there})
         self.point("quarantine.kept")
         await self.mailboxes.remove(mailbox, [one.sha256 for one in there], sent=False)
         self.point("quarantine.removed")
         left = await self.mailboxes.places(mailbox, [one.sha256 for one in there], sent=False)
         await self.vault.settle([kept_id(action, one.planned.key) for one in there if one.sha256 not in left])
 
-    async def _store(self, mailbox: str, wanted: Sequence[Wanted], read: dict[str, QuarantineRecord]) -> None:
-        """Put the bytes of those that are in sight into the vault; `read` is told what they say."""
-        turn = asyncio.Semaphore(AT_ONCE)
-
-        async def one(sha256: str) -> None:
-            async with turn:
-                try:
-                    content = await self.mailboxes.read(mailbox, sha256)
-                except RefusedError as refusal:
-                    log.warning("message_not_read", reason=refusal.failure.reason)
-                    return
-                if content is not None:
-                    record = await asyncio.to_thread(self._parsed, content)
-                    await self.vault.put(content)
-                    read[sha256] = record
-
-        await all_ended(one(each.sha256) for each in wanted)
-
-    def _parsed(self, content: bytes) -> QuarantineRecord:
+    def _store(self, read: dict[str, QuarantineRecord], sha256: str, content: bytes) -> None:
+        """Put a message's bytes into the vault, and note what they say."""
         try:
             headers = self.parser.headers(header_block(content))
         except UnparsableError:
             headers = None
-        return QuarantineRecord((), headers, self.parser.marks(content))
+        self.vault.write(sha256, content)
+        read[sha256] = QuarantineRecord((), headers, self.parser.marks(content))
 
     async def _begun(self, kind: str, action: str, wanted: Sequence[Wanted]) -> list[Kept]:
         """Return the records that this action has made before it was interrupted."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
@@ -39,6 +40,18 @@ def read(trip: Trip, sha256: str) -> bytes | None:
     return None
 
 
+def read_each(trip: Trip, digests: Collection[str], take: Callable[[str, bytes], None]) -> None:
+    """Have `take` called with the bytes of one copy of each of these in sight."""
+    done: set[str] = set()
+    for folder, copies in in_sight(trip, digests, sent=True):
+        for uid, copy in copies.items():
+            if copy.sha256 not in done and copy.size <= MOST_BYTES and trip.client.open(folder):
+                content = b"".join(trip.client.pieces(uid, copy.size))
+                if hashlib.sha256(content).hexdigest() == copy.sha256:
+                    take(copy.sha256, content)
+                    done.add(copy.sha256)
+
+
 def hindrance(trip: Trip, places: Sequence[Place]) -> str:
     """Return what hinders adding at these places; empty if nothing does."""
     return "" if all(place.folder in trip.box.folders for place in places) else "FOLDER_GONE"
@@ -52,7 +65,25 @@ def add(trip: Trip, content: bytes, places: Sequence[Place]) -> None:
 
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    wanted = lacking(places, there(trip, {sha256}, sent=True).get(sha256, []))
+    _add(trip, content, sha256, lacking(places, there(trip, {sha256}, sent=True).get(sha256, [])))
+
+
+def add_each(
+    trip: Trip, wanted: Mapping[str, Sequence[Place]], content: Callable[[str], bytes | None]
+) -> Collection[str]:
+    """Add what is lacking of many; return those whose copies are all there now."""
+    done = set()
+    known = there(trip, wanted, sent=True)
+    for sha256, places in wanted.items():
+        raw = content(sha256)
+        with suppress(HinderedError):
+            if raw is not None:
+                _add(trip, raw, sha256, lacking(places, known.get(sha256, [])))
+                done.add(sha256)
+    return done
+
+
+def _add(trip: Trip, content: bytes, sha256: str, wanted: Sequence[Place]) -> None:
     if reason := hindrance(trip, wanted) or ("BYTES_NOT_KEPT" if wanted and _NOT_KEPT.search(content) else ""):
         raise HinderedError(reason)
     for place in wanted:

@@ -78,6 +78,10 @@ class ImapMailboxes:
         """Return the bytes of one copy in sight."""
         return await self._trip(mailbox, lambda trip: adding.read(trip, sha256))
 
+    async def read_each(self, mailbox: str, digests: Collection[str], take: Callable[[str, bytes], None]) -> None:
+        """Have `take` called with the bytes of each of these."""
+        await self._trip(mailbox, lambda trip: adding.read_each(trip, frozenset(digests), take))
+
     async def hindrance(self, mailbox: str, places: Sequence[Place]) -> str:
         """Return what hinders adding at these places."""
         found = await self._trip(mailbox, lambda trip: adding.hindrance(trip, places))
@@ -88,6 +92,12 @@ class ImapMailboxes:
         if mailbox not in await self.addresses():
             raise HinderedError("FOLDER_GONE")
         await self._trip(mailbox, lambda trip: adding.add(trip, content, places))
+
+    async def add_each(
+        self, mailbox: str, wanted: Mapping[str, Sequence[Place]], content: Callable[[str], bytes | None]
+    ) -> Collection[str]:
+        """Add what is lacking of many."""
+        return await self._trip(mailbox, lambda trip: adding.add_each(trip, wanted, content)) or ()
 
     async def remove(self, mailbox: str, digests: Collection[str], *, sent: bool) -> None:
         """Remove every copy in sight."""

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -46,6 +46,20 @@ def read(root: Path, index: Index, sha256: str) -> bytes | None:
     return None
 
 
+def read_each(root: Path, index: Index, digests: frozenset[str], take: Callable[[str, bytes], None]) -> None:
+    """Have `take` called with the bytes of one copy of each of these in sight."""
+    done: set[str] = set()
+    with ExitStack() as opened:
+        for sha256, _, file in in_sight(root, index, digests, opened, sent=True):
+            if sha256 in done or file.status.st_size > MOST_BYTES:
+                continue
+            with suppress(FileNotFoundError), regular(file.name, file.parent) as found:
+                content = _read_all(found)
+                if hashlib.sha256(content).hexdigest() == sha256:
+                    take(sha256, content)
+                    done.add(sha256)
+
+
 def hindrance(root: Path, places: Sequence[Place]) -> str:
     """Return what hinders adding at these places; empty if nothing does."""
     try:
@@ -66,11 +80,44 @@ def add(root: Path, index: Index, content: bytes, places: Sequence[Place], point
 
     """
     sha256 = hashlib.sha256(content).hexdigest()
+    with directory(root) as top:
+        there = _there(root, index, frozenset({sha256}))
+        _add(top, content, lacking(places, there.get(sha256, [])), point)
+
+
+def add_each(
+    root: Path,
+    index: Index,
+    wanted: Mapping[str, Sequence[Place]],
+    content: Callable[[str], bytes | None],
+    point: Point,
+) -> set[str]:
+    """Add what is lacking of many; return those whose copies are all there now."""
+    done = set()
+    there = _there(root, index, frozenset(wanted))
+    with directory(root) as top:
+        for sha256, places in wanted.items():
+            raw = content(sha256)
+            with suppress(HinderedError):
+                if raw is not None:
+                    _add(top, raw, lacking(places, there.get(sha256, [])), point)
+                    done.add(sha256)
+    return done
+
+
+def _there(root: Path, index: Index, digests: frozenset[str]) -> dict[str, list[Place]]:
+    found: dict[str, list[Place]] = defaultdict(list)
+    with ExitStack() as opened:
+        for sha256, place, _ in in_sight(root, index, digests, opened, sent=True):
+            found[sha256].append(place)
+    return found
+
+
+def _add(top: int, content: bytes, places: Sequence[Place], point: Point) -> None:
     by_folder: dict[str, list[Place]] = defaultdict(list)
-    with ExitStack() as opened, directory(root) as top:
-        there = [place for _, place, _ in in_sight(root, index, frozenset({sha256}), opened, sent=True)]
-        for place in lacking(places, there):
-            by_folder[place.folder].append(place)
+    for place in places:
+        by_folder[place.folder].append(place)
+    with ExitStack() as opened:
         folders = {folder: opened.enter_context(_folder(top, folder)) for folder in by_folder}
         chosen = {
             folder: [(place, *_name(folders[folder], place, len(content))) for place in some]

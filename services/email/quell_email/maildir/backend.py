@@ -87,6 +87,11 @@ class Maildirs:
         """Return the bytes of one copy in sight."""
         return await self._trip(mailbox, lambda root: adding.read(root, self._index, sha256))
 
+    async def read_each(self, mailbox: str, digests: Collection[str], take: Callable[[str, bytes], None]) -> None:
+        """Have `take` called with the bytes of each of these."""
+        asked = frozenset(digests)
+        await self._trip(mailbox, lambda root: adding.read_each(root, self._index, asked, take))
+
     async def hindrance(self, mailbox: str, places: Sequence[Place]) -> str:
         """Return what hinders adding at these places."""
         found = await self._trip(mailbox, lambda root: adding.hindrance(root, places))
@@ -101,6 +106,13 @@ class Maildirs:
 
         if not await self._trip(mailbox, work):
             raise HinderedError("FOLDER_GONE")
+
+    async def add_each(
+        self, mailbox: str, wanted: Mapping[str, Sequence[Place]], content: Callable[[str], bytes | None]
+    ) -> Collection[str]:
+        """Add what is lacking of many."""
+        work = lambda root: adding.add_each(root, self._index, wanted, content, self._point)  # noqa: E731 - as above
+        return await self._trip(mailbox, work) or ()
 
     async def remove(self, mailbox: str, digests: Collection[str], *, sent: bool) -> None:
         """Remove every copy in sight."""

@@ -25,7 +25,7 @@ class Contents:
         self._point = point
 
     def write(self, sha256: str, content: bytes) -> None:
-        """Store a content durably under its SHA-256, unless it is there.
+        """Store a content under its SHA-256, unless it is there; its name is durable with the next `sync`.
 
         Raises:
             OSError: It can't be stored: the disk is full.
@@ -42,7 +42,6 @@ class Contents:
             except OSError:
                 part.unlink(missing_ok=True)
                 raise
-        self._sync()
 
     def read(self, sha256: str) -> bytes:
         """Return a content.
@@ -65,7 +64,7 @@ class Contents:
         for sha256 in digests:
             with suppress(FileNotFoundError):
                 (self._folder / sha256).unlink()
-        self._sync()
+        self.sync()
 
     def among(self, digests: Iterable[str]) -> set[str]:
         """Return those that lie here."""
@@ -81,7 +80,8 @@ class Contents:
             out.flush()
             os.fsync(out.fileno())
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Make names durable that were written and deleted."""
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -18,6 +18,7 @@ import structlog
 from quell_email.vault.contents import Contents
 from quell_email.vault.records import KEPT, OURS, Kept, KeptState
 from quell_runtime.data_keys import DataKeys
+from quell_runtime.locked import VaultDamagedError
 from quell_runtime.seams import Clock, Point, micros, nowhere
 from quell_runtime.store import Store, View
 from quell_runtime.store.connection import Query
@@ -54,14 +55,40 @@ class Vault:
 
         """
         sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
-        async with self._dropping:
-            self._fresh[sha256] += 1
+        await self.expect((sha256,))
         try:
-            await asyncio.to_thread(self._contents.write, sha256, content)
+            await asyncio.to_thread(self.write, sha256, content)
+            await self.sync()
         except BaseException:
             self.abandon((sha256,))
             raise
         return sha256
+
+    async def expect(self, digests: Collection[str]) -> None:
+        """Begin to `put` many: `write` for each, then `sync`; then a `keep` must follow, or an `abandon`."""
+        async with self._dropping:
+            self._fresh.update(digests)
+
+    def write(self, sha256: str, content: bytes) -> None:
+        """Store bytes that are expected. It blocks: call it in a worker thread.
+
+        Raises:
+            OSError: They can't be stored.
+
+        """
+        self._contents.write(sha256, content)
+
+    async def sync(self) -> None:
+        """Make durable what was written."""
+        await asyncio.to_thread(self._contents.sync)
+
+    def read(self, sha256: str) -> bytes | None:
+        """Return bytes, or None if they can't be given. It blocks: call it in a worker thread."""
+        try:
+            return self._contents.read(sha256)
+        except VaultDamagedError:
+            log.warning("content_damaged", sha256=sha256)
+            return None
 
     async def get(self, sha256: str) -> bytes:
         """Return bytes.
