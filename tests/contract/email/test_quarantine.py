@@ -13,8 +13,10 @@ from quell.email.v1 import quarantine_service_pb2, quarantine_service_pb2_grpc, 
 from quell.remediation.v1 import email_pb2, outcome_pb2, remediation_pb2, target_pb2
 
 from email_house import Conversation, EmailHouse
+from eventually import eventually
 from mail_tree import ATTACHMENT, CAMPAIGN, sha256
 from promised_errors import promised
+from quarantine import all_seen
 from quell_runtime.client import problem
 
 ALL = ("ann@example.org", "bob@example.org", "cleo@example.org")
@@ -109,6 +111,51 @@ async def test_who_looks_stands_in_the_log_before_anything_is_shown(house: Email
     assert "hxxps://evil[.]example/" in shown.view.text
     assert "http" not in shown.view.text
     assert [(part.file_name, part.sha256) for part in shown.view.parts] == [("bill.pdf", ATTACHMENT)]
+
+
+@pytest.mark.parametrize("stored", [1, 300, 700])
+async def test_killed_in_mid_cluster_it_finishes_with_none_lost_or_doubled(house: EmailHouse, stored: int) -> None:
+    """Kill -9 when some of 800 messages are in the vault; started again, the receipt says all, and undo brings all."""
+    for number in range(800):
+        house.tree.deliver(ALL[0], CAMPAIGN + b"%d" % number, base=f"{number}.more")
+    before = all_seen(house.tree)
+    contents = house.config.parent / "data/vault/contents"
+
+    async def there() -> int:
+        return sum(1 for _ in contents.iterdir())
+
+    async with house.conversation() as talk:
+        warrant = await talk.order(QUARANTINE)
+        await eventually(there, lambda count: count >= stored, within=30)
+        await house.kill()
+    await house.start()
+    async with house.conversation() as talk:
+        done = await talk.receipt(warrant)
+        assert (done.outcome.effect, done.outcome.items.done_items) == (outcome_pb2.EFFECT_STATE_IN_FORCE, 803)
+        gone = {facts[0] for address in ALL for facts in house.tree.photograph(address).messages.values()}
+        assert not any(raw.startswith(CAMPAIGN) for raw in gone)
+        undone = await talk.carry_out(QUARANTINE, undo_of=warrant.action)
+        assert undone.outcome.items.done_items == 803
+    assert all_seen(house.tree) == before
+    assert await there() == 0
+
+
+async def test_who_is_excluded_is_told_in_the_preview_and_left_alone(house: EmailHouse) -> None:
+    """By the service's own configuration: no warrant lifts it."""
+    await house.kill()
+    with house.config.open("a") as config:
+        config.write(f'\n[exclusions]\nmailboxes = ["{ALL[0].upper()}"]\n')
+        simulation = '[[exclusions.simulations]]\nsender = "evil.example"\nnetworks = ["203.0.113.0/24"]\n'
+        config.write(simulation)
+    await house.start()
+    before = all_seen(house.tree)
+    async with house.conversation() as talk:
+        seen = await talk.seen(QUARANTINE)
+        assert seen.item_count == 3
+        assert sorted(note.split("(")[-1] for note in seen.notes) == ["EXCLUDED_MAILBOX)", "EXCLUDED_SIMULATION)"]
+        done = await talk.carry_out(QUARANTINE)
+        assert (done.outcome.items.refused_items, done.failure.reason) == (3, "EXCLUDED_MAILBOX")
+    assert all_seen(house.tree) == before
 
 
 PROVOKED: set[tuple[str, str, str]] = set()
