@@ -1,9 +1,11 @@
 """Artifacts as an agent brings them in, chunk by chunk, and as people take them out, over real gRPC."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quell.device.v1 import (
@@ -16,13 +18,19 @@ from quell.executor.v1 import executor_service_pb2, target_report_pb2
 from quell.remediation.v1 import device_pb2, remediation_pb2, target_pb2
 from quell.warrant.v1 import warrant_pb2
 
-from device_center import CENTER, Center
-from device_house import Agent, House, action_name, sealed
+from deployment import Deployment
+from device_center import CENTER, Center, center
+from device_house import Agent, House, action_name, refused, running, sealed
 from eventually import eventually
+from quell_device.settings import ArtifactStore
+from quell_runtime.client import Problem
 
 CHUNK = 128 << 10
 MIB = 1 << 20
 WHY = "to look at it"
+CONTENT = os.urandom(2 * MIB) + b"MALWARE" * 60_000
+"""Two parts and some of a third."""
+NOBODY = "artifacts/" + "0" * 32
 Responses = list[agent_service_pb2.UploadArtifactResponse]
 
 
@@ -123,3 +131,49 @@ async def downloaded(house: House, name: str, offset: int = 0, who: str = "ann")
     request = artifact_service_pb2.DownloadArtifactRequest(name=name, comment=WHY, offset=offset)
     async with artifacts(house, who) as stub:
         return b"".join([piece.data async for piece in stub.DownloadArtifact(request)])
+
+
+async def taking(house: House, name: str, offset: int = 0, who: str = "ann", comment: str = WHY) -> Problem:
+    """Return why a download ends."""
+    request = artifact_service_pb2.DownloadArtifactRequest(name=name, comment=comment, offset=offset)
+
+    async def take() -> None:
+        async with artifacts(house, who) as stub:
+            async for _ in stub.DownloadArtifact(request):
+                pass
+
+    return await refused(take)
+
+
+@dataclass
+class Scene:
+    """A device service, the Action Center before it, and an agent behind it."""
+
+    house: House
+    center: Center
+    agent: Agent
+
+    async def brought(self, content: bytes = CONTENT) -> str:
+        """Bring content in for a new action."""
+        return await uploaded(self.agent, await handed(self.center, self.agent), content)
+
+    @property
+    def files(self) -> list[Path]:
+        """What lies in the store."""
+        return sorted(path for path in (self.house.folder / "device/artifacts").rglob("*") if path.is_file())
+
+
+@asynccontextmanager
+async def played(deployment: Deployment, folder: Path, store: ArtifactStore | None = None) -> AsyncIterator[Scene]:
+    """Set the scene over the data in a folder."""
+    async with running(deployment, folder, store) as house:
+        agent = await house.enrolled()
+        async with center(house, start=1) as found, agent.connected():
+            yield Scene(house, found, agent)
+
+
+def changed(path: Path) -> None:
+    """Flip a bit."""
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
