@@ -1,5 +1,6 @@
 """No message can crash the service, hold it up, or be taken for clean because it can't be read."""
 
+import base64
 import contextlib
 import hashlib
 import resource
@@ -155,3 +156,18 @@ def test_urls_and_attachments_are_found_at_any_depth(parser: Parser) -> None:
     found = parser.cutting(forwarded, Wanted(sha256=ATTACHMENT))
     assert found is not None
     assert [(one.sha256, one.names) for one in found.removed] == [(ATTACHMENT, ("bill.pdf",))]
+
+
+def test_an_honest_attachment_of_25_megabytes_is_no_bomb(parser: Parser) -> None:
+    """What mail servers let through can be looked into and cut, within the same limits."""
+    content = bytes(25 << 20)
+    lines = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    part = b"Content-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines
+    raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\n" + part + b"--b--\r\n"
+    digest = hashlib.sha256(content).hexdigest()
+    marks = parser.marks(raw)
+    assert marks is not None
+    assert attachment_mark(digest) in marks
+    found = parser.cutting(raw, Wanted(sha256=digest))
+    assert found is not None
+    assert [one.size for one in found.removed] == [25 << 20]

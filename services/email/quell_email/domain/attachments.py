@@ -64,9 +64,14 @@ def meant(raw: bytes, wanted: Wanted) -> Sequence[Part]:
             found.append(part)
     if unseen == "MESSAGE_PARTIAL" or (unseen and not found):
         raise CutError(unseen)
-    for part in found:
-        for entity in (*part.above, part):
-            _check(entity, part)
+    seen: dict[int, Part] = {id(entity): entity for part in found for entity in (*part.above, part)}
+    for reason in filter(None, map(_sealed, seen.values())):
+        raise CutError(reason)
+    if any(part.raw is not raw for part in found):
+        raise CutError("ATTACHMENT_WRAPPED")
+    gone = set(map(id, found))
+    if not all(_plain(entity, holds=key not in gone) for key, entity in seen.items()):
+        raise CutError("STRUCTURE_AMBIGUOUS")
     return found
 
 
@@ -113,38 +118,30 @@ def _unseen(part: Part) -> str:
     return ""
 
 
-def _check(entity: Part, part: Part) -> None:
-    """Refuse a part because of itself or of what holds it."""
+def _sealed(entity: Part) -> str:
+    """Return why nothing of an entity can be changed; empty if it can."""
     if entity.content_type in OPAQUE or entity.content_type == "multipart/encrypted":
-        raise CutError("MESSAGE_ENCRYPTED")
+        return "MESSAGE_ENCRYPTED"
     if entity.content_type in SIGNATURES or entity.content_type == "multipart/signed":
-        raise CutError("MESSAGE_SIGNED")
-    if entity.content_type == "message/partial":
-        raise CutError("MESSAGE_PARTIAL")
-    if entity.raw is not part.raw:
-        raise CutError("ATTACHMENT_WRAPPED")
-    if not _plain_headers(entity) or not _plain_boundaries(entity, part):
-        raise CutError("STRUCTURE_AMBIGUOUS")
+        return "MESSAGE_SIGNED"
+    return "MESSAGE_PARTIAL" if entity.content_type == "message/partial" else ""
 
 
-def _plain_headers(entity: Part) -> bool:
+def _plain(entity: Part, *, holds: bool) -> bool:
+    """Tell whether every reader finds the same headers and the same boundaries.
+
+    No line begins like a boundary and is none; what is to go itself, and `holds` nothing, does not even name one.
+    """
     found = fields(own_headers(entity)[1])
     names = [name for name, _ in found or ()]
-    return found is not None and all(names.count(name) <= 1 for name in ONCE)
-
-
-def _plain_boundaries(entity: Part, part: Part) -> bool:
-    """Tell whether every reader finds the same boundaries in a multipart: no line begins like one and is none."""
+    if found is None or any(names.count(name) > 1 for name in ONCE):
+        return False
     if not content_type_of(entity.headers).lower().lstrip().startswith("multipart/"):
         return True
-    others = [boundary for other in part.above if other is not entity for boundary in other.boundaries]
-    if entity is part or len(entity.boundaries) != 1 or any(_alike(entity.boundaries[0], one) for one in others):
+    if not holds or len(entity.boundaries) != 1:
         return False
     (boundary,) = entity.boundaries
-    alike = re.compile(rb"(?:\A|[\r\n])--" + re.escape(boundary))
-    lines = alike.findall(entity.raw[entity.start : entity.end])
-    return len(lines) == len(list(entity.delimiters(boundary)))
-
-
-def _alike(one: bytes, other: bytes) -> bool:
-    return one.startswith(other) or other.startswith(one)
+    others = [other for outer in entity.above for other in outer.boundaries]
+    if any(boundary.startswith(other) or other.startswith(boundary) for other in others):
+        return False
+    return len(list(entity.lines_like(boundary))) == len(list(entity.delimiters(boundary)))

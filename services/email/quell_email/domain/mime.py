@@ -8,6 +8,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from quell_email.domain.headers import MAX_VALUE, UnreadableError, parameters, parse_headers, uncommented
 
@@ -17,6 +18,7 @@ MAX_PARTS = 1000
 MESSAGES = ("message/rfc822", "message/global")
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _TYPE = re.compile(r"\s*([^\s;()/]+/[^\s;()]*)")
+_REST = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _TOKEN = re.compile(rb'[\s"]*([a-z0-9-]+)')
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
@@ -25,10 +27,19 @@ class UnparsableError(UnreadableError):
     """It can't be read within the limits."""
 
 
+class Delimiter(NamedTuple):
+    """A boundary line, from the line break before it to its end."""
+
+    start: int
+    end: int
+    closes: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One entity: where its headers, its body and its end lie in `raw`, and the first header of each lower-case name.
 
+    `boundaries` are what separates its parts, in every way to read that; none if it is no multipart, or names none.
     `number` is as IMAP counts (RFC 9051, 6.4.5); a multipart that is a message's body has its message's, "" at the top.
     `above` are the entities that hold it, from the top; `raw` is the message, or a message in it that was encoded.
     """
@@ -39,6 +50,7 @@ class Part:
     end: int
     headers: Mapping[str, bytes] = field(repr=False)
     content_type: str
+    boundaries: tuple[bytes, ...]
     number: str
     above: tuple["Part", ...] = field(repr=False)
 
@@ -70,23 +82,30 @@ class Part:
         """Tell whether it says that it is made of parts."""
         return self.content_type.startswith("multipart/")
 
-    @property
-    def boundaries(self) -> list[bytes]:
-        """Return what separates its parts, in every way to read that; empty if it is no multipart, or names none."""
-        found = parameters(content_type_of(self.headers), "boundary") if self.is_multipart else []
-        plain = (boundary.rstrip().encode("latin-1", "replace") for boundary in found)
-        return [boundary for boundary in dict.fromkeys(plain) if boundary]
+    def delimiters(self, boundary: bytes) -> Iterator[Delimiter]:
+        """Yield each boundary line, up to the one that closes. The line break before it is its own."""
+        for at in self.lines_like(boundary):
+            rest = _REST.match(self.raw, at + len(boundary) + 2, self.end)
+            if rest and self.raw[at - 1 : at] in (b"", b"\n"):
+                yield Delimiter(self._line_break(at), rest.end(), closes=bool(rest[1]))
+                if rest[1]:
+                    return
 
-    def delimiters(self, boundary: bytes) -> Iterator[re.Match[bytes]]:
-        """Yield each boundary line with the line break before it, which is its own; group 1 of the last: it closes."""
-        line = re.compile(rb"(?:(?<![^\n])|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*\r?(?:\n|\Z)")
-        at = self.start
-        while (mark := line.search(self.raw, at, self.end)) is not None:
-            yield mark
-            if mark[1]:
-                return
-            # The line end of one boundary may be the line break before the next.
-            at = mark.end()
+    def lines_like(self, boundary: bytes) -> Iterator[int]:
+        """Yield where in its body a line begins like a boundary line, if a bare CR ends a line as well."""
+        mark = b"--" + boundary
+        at = self.raw.find(mark, self.start, self.end)
+        while at >= 0:
+            if at == self.start or self.raw[at - 1] in b"\r\n":
+                yield at
+            at = self.raw.find(mark, at + len(mark), self.end)
+
+    def _line_break(self, at: int) -> int:
+        """Return where the line break before a line begins, as far as it lies in the body."""
+        for end in (b"\r\n", b"\n"):
+            if self.raw.endswith(end, self.start, at):
+                return at - len(end)
+        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +179,13 @@ def _part(span: _Span) -> Part:
         number = span.prefix if content_type.startswith("multipart/") else _below(span.prefix, 1)
     else:
         number = _below(span.prefix, index)
-    return Part(span.raw, span.head, start, span.end, headers, content_type, number, span.above)
+    boundaries = _boundaries(headers) if content_type.startswith("multipart/") else ()
+    return Part(span.raw, span.head, start, span.end, headers, content_type, boundaries, number, span.above)
+
+
+def _boundaries(headers: Mapping[str, bytes]) -> tuple[bytes, ...]:
+    said = (text.rstrip().encode("latin-1", "replace") for text in parameters(content_type_of(headers), "boundary"))
+    return tuple(dict.fromkeys(text for text in said if text and not set(text) & set(b"\r\n")))
 
 
 def _below(prefix: str, index: int) -> str:
@@ -200,12 +225,13 @@ def _spans(part: Part) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for boundary in part.boundaries:
         begin = None
-        for mark in part.delimiters(boundary):
+        for line in part.delimiters(boundary):
             if begin is not None:
-                found.append((begin, max(begin, mark.start())))
+                # The line break of one boundary may be the one before the next.
+                found.append((begin, max(begin, line.start)))
             if len(found) > MAX_PARTS:
                 raise UnparsableError("too many parts")
-            begin = None if mark[1] else mark.end()
+            begin = None if line.closes else line.end
         if begin is not None:
             found.append((begin, part.end))
         if found:
