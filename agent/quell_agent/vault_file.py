@@ -54,5 +54,10 @@ class VaultFile:
         """
         content = locked.Locked(source, unwrap)
         self.blocks, self.digest = content.blocks, content.digest
-        listing = json.loads(content.manifest)
-        self.manifest = Manifest(listing["action"], tuple(Before.load(name.encode()) for name in listing["names"]))
+        self.manifest = manifest_of(content.manifest)
+
+
+def manifest_of(stored: bytes) -> Manifest:
+    """Read a manifest as `write` stores it."""
+    listing = json.loads(stored)
+    return Manifest(listing["action"], tuple(Before.load(name.encode()) for name in listing["names"]))

@@ -40,6 +40,7 @@ from quell_email.settings import EmailSettings
 from quell_email.store.clicks import Clicks, Keep, Keeping
 from quell_email.store.pre_images import PreImages
 from quell_email.store.urls import MIGRATIONS, UrlTable
+from quell_email.vault import recover
 from quell_email.vault.looking import Looking
 from quell_email.vault.vault import HOLDER, opened_vault
 from quell_executor.executor import JOURNAL, Executor
@@ -190,7 +191,9 @@ async def serve(settings: EmailSettings, stop: asyncio.Event, point: Point = now
 
 
 def main() -> int:
-    """Run it."""
+    """Run it, or open what a lost one has left (`recover`)."""
+    if sys.argv[1:2] == ["recover"]:
+        return recover.main(sys.argv[2:])
     return program.run("quell-email", partial(load, EmailSettings), serve)
 
 

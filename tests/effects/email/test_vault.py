@@ -1,5 +1,8 @@
 """What the email service's vault is given it gives back, and lets go only when nothing that is kept needs it."""
 
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +16,7 @@ from kit_house import FakeClock
 from mail_tree import CAMPAIGN, sha256
 from quell_email.vault.records import Kept, KeptState, kept_id
 from quell_email.vault.vault import HOLDER, Vault, opened_vault
+from quell_runtime import pki
 from quell_runtime.data_keys import DataKeys, recovered
 from quell_runtime.locked import Locked, VaultDamagedError
 
@@ -147,3 +151,40 @@ async def test_what_a_crash_left_is_swept_and_what_is_kept_is_not(tmp_path: Path
     async with opened_vault(tmp_path / "vault", KEYS, CLOCK) as vault:
         assert set(files(tmp_path)) == {sha256(CAMPAIGN)}
         assert await vault.held(KIND) == [kept]
+
+
+def recovering(tmp_path: Path, key: X25519PrivateKey) -> "subprocess.CompletedProcess[str]":
+    """Run the command as people do."""
+    (tmp_path / "recovery.pem").write_bytes(pki.key_pem(key))
+    command: list[str | Path] = [sys.executable, "-m", "quell_email", "recover", "--data", tmp_path]
+    command += ["--key", tmp_path / "recovery.pem", "--to", tmp_path / "out"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
+
+
+@pytest.fixture
+async def left(tmp_path: Path) -> Kept:
+    """Return what the vault of a service had that is lost now."""
+    async with opened_vault(tmp_path / "vault", KEYS, CLOCK) as vault:
+        return await keep(vault, CAMPAIGN)
+
+
+def test_a_lost_services_vault_opens_with_the_recovery_key(tmp_path: Path, left: Kept) -> None:
+    """Bytes by their digest, closed to others; a line tells whose they were and who took them, if records are left."""
+    ended = recovering(tmp_path, RECOVERY)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    whose = {"action": left.action, "mailbox": "mailboxes/ann@example.org", "folder": "", "message_id": ""}
+    assert json.loads(ended.stdout) == {"sha256": sha256(CAMPAIGN), "messages": [whose]}
+    (found,) = (tmp_path / "out").iterdir()
+    assert (found.name, found.read_bytes()) == (sha256(CAMPAIGN), CAMPAIGN)
+    assert found.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "vault/vault.db").unlink()
+    assert json.loads(recovering(tmp_path, RECOVERY).stdout) == {"sha256": sha256(CAMPAIGN), "messages": []}
+
+
+@pytest.mark.usefixtures("left")
+def test_another_key_opens_nothing_of_it(tmp_path: Path) -> None:
+    """Control: it says which file, exit code 1, and leaves nothing half written."""
+    ended = recovering(tmp_path, X25519PrivateKey.generate())
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "does not open" in ended.stderr
+    assert list((tmp_path / "out").iterdir()) == []
