@@ -1,5 +1,6 @@
 """Taking attachments out does on every backend alike: each test runs on Maildir trees and on a real IMAP server."""
 
+import contextlib
 import email
 import hashlib
 import uuid
@@ -12,16 +13,21 @@ import pytest
 from quell.remediation.v1 import email_pb2
 
 from attachments import Attachments, attachments, of_cluster, of_message
-from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, do, undo
+from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, Silent, carry_out, do, undo
+from mail_deaths import Killing
+from mail_lab import MailLab
 from mail_tree import ATTACHMENT, CAMPAIGN, ordinary, sha256
-from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
+from mail_worlds import ALL, ANN, BOB, CLEO, DATE, ImapWorld, MailWorld, Seen, crlf
 from quarantine import KEEP, CrashError, dying_at
 from quell_email.effects.attachment_record import AttachmentRecord
 from quell_email.effects.quarantine_attachment import QuarantineAttachment
 from quell_email.effects.replacing import KIND
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
+from quell_email.imap.backend import ImapMailboxes
+from quell_email.imap.index import Index as ImapIndex
 from quell_email.parsing.parser import Parser
 from quell_executor.contract import EffectContract, World
+from quell_executor.effect import RefusedError
 
 DIGEST = sha256(CAMPAIGN)
 PDF = {"sha256": ATTACHMENT}
@@ -250,3 +256,51 @@ async def test_marks_alone_put_each_back_exactly(mail: MailWorld, house: Attachm
     plan = replace(run.plan, items=tuple(mark.item for mark in marks))
     assert (await undo(house.effect, plan)).after == [DONE] * 3
     assert boxes(mail) == campaign
+
+
+@pytest.mark.parametrize("after_s", [0, 0.01, 0.1, 0.4])
+async def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(
+    lab: MailLab, parser: Parser, tmp_path: Path, after_s: float
+) -> None:
+    """Forth and back: killed while it changes dozens, it comes back; what is left is done, and all is as it was."""
+    world = ImapWorld(lab, parser, tmp_path)
+    world.deliver(ANN, NOTE, *(Seen("INBOX", b"X-Number: %d\r\n" % one + CAMPAIGN) for one in range(40)))
+    before = world.see(ANN)
+    try:
+        for back in (False, True):
+            killing = Killing(lab, "imap.added", after_s)
+            async with attachments(world.another(killing), parser, tmp_path / "vault") as house:
+                plan = replace(await house.effect.plan(EVERYWHERE, None), action=ACTION)
+                with contextlib.suppress(RefusedError):
+                    await house.effect.apply(await house.effect.plan_revert(plan) if back else plan, Silent())
+                assert killing.killed
+                killing.killed.join(30)
+                run = await (undo(house.effect, plan) if back else carry_out(house.effect, plan))
+            assert run.after == [DONE] * 40
+            assert len(world.see(ANN)) == 41
+            assert sum(b"X-Quell" in one.raw for one in world.see(ANN)) == (0 if back else 40)
+    finally:
+        await world.close()
+    assert world.see(ANN) == before
+
+
+async def test_mailboxes_that_are_away_are_no_reason_to_leave_a_message_alone(
+    lab: MailLab, parser: Parser, tmp_path: Path
+) -> None:
+    """Refused as a whole for now; when they are back, the same goes through."""
+    world = ImapWorld(lab, parser, tmp_path)
+    world.deliver(ANN, NOTE, Seen("INBOX", CAMPAIGN))
+    backend = ImapMailboxes(world.server, ImapIndex(parser), patience_s=0)
+    try:
+        async with attachments(backend, parser, tmp_path / "vault") as house:
+            plan = replace(await house.effect.plan(EVERYWHERE, None), action=ACTION)
+            lab.kill()
+            try:
+                for away in (house.effect.plan(EVERYWHERE, None), house.effect.apply(plan, Silent())):
+                    with pytest.raises(RefusedError, match="BACKEND_AWAY"):
+                        await away
+            finally:
+                lab.start()
+            assert (await carry_out(house.effect, plan)).after == [DONE]
+    finally:
+        await backend.close()

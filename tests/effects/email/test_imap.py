@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import ACTION, DONE, PLANNED, Silent, carry_out, do, undo
 from eventually import eventually
+from mail_deaths import Killing
 from mail_lab import MASTER, USERS, MailLab
 from mail_tree import CAMPAIGN, ordinary, sha256
 from mail_worlds import ANN, ImapWorld, Seen, crlf
@@ -144,25 +144,6 @@ async def test_a_server_that_is_away_is_said_to_be_and_nothing_is_changed(world:
     assert world.see(ANN) == [NOTE, COPY]
     assert (await carry_out(effect, plan)).after == [DONE]
     assert world.see(ANN) == [NOTE]
-
-
-class Killing:
-    """Kills the server some time after a point, once, and has it come back at once."""
-
-    def __init__(self, lab: MailLab, point: str, after_s: float) -> None:
-        """Wait for the point."""
-        self.lab, self.point, self.after_s = lab, point, after_s
-        self.killed: threading.Thread | None = None
-
-    def __call__(self, name: str) -> None:
-        """Pass a point."""
-        if name == self.point and self.killed is None:
-            self.killed = threading.Timer(self.after_s, self._kill)
-            self.killed.start()
-
-    def _kill(self) -> None:
-        self.lab.kill()
-        self.lab.start()
 
 
 @pytest.mark.parametrize("after_s", [0, 0.003, 0.01, 0.03])

@@ -29,6 +29,7 @@ from quell_runtime.seams import Clock, Point, nowhere
 
 log = structlog.get_logger()
 KIND = "quarantine_attachment"
+TOO_LARGE = "MESSAGE_TOO_LARGE"
 MAX_BYTES = 64 << 20
 """Of a message that is looked into."""
 
@@ -58,15 +59,22 @@ class Replacing:
     point: Point = field(default=nowhere)
 
     async def judge(self, mailbox: str, sha256: str, wanted: Wanted) -> Judged:
-        """Look into a message. It changes nothing."""
+        """Look into a message. It changes nothing.
+
+        Raises:
+            RefusedError: The mailboxes can't be reached.
+
+        """
         try:
             raw = await self.mailboxes.read(mailbox, sha256)
         except RefusedError as refusal:
-            return Judged(refused=refusal.failure.reason)
+            if refusal.failure.reason != TOO_LARGE:
+                raise
+            return Judged(refused=TOO_LARGE)
         if raw is None:
             return Judged()
         if len(raw) > MAX_BYTES:
-            return Judged(refused="MESSAGE_TOO_LARGE")
+            return Judged(refused=TOO_LARGE)
         try:
             cut = await asyncio.to_thread(self.parser.cutting, raw, wanted)
         except CutError as refusal:
@@ -100,7 +108,7 @@ class Replacing:
             for one in kept:
                 try:
                     done = await self._given_back(mailbox, one)
-                except (HinderedError, VaultDamagedError, RefusedError) as hindrance:
+                except (HinderedError, VaultDamagedError) as hindrance:
                     log.warning("attachment_not_given_back", kind=type(hindrance).__name__)
                     continue
                 if done:
