@@ -65,30 +65,35 @@ def add(trip: Trip, content: bytes, places: Sequence[Place]) -> None:
 
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    _add(trip, content, sha256, lacking(places, there(trip, {sha256}, sent=True).get(sha256, [])))
+    lack = lacking(places, there(trip, {sha256}, sent=True).get(sha256, []))
+    _check(trip, content, lack)
+    added = [(place.folder, _append(trip, content, place)) for place in lack]
+    trip.look()
+    if not _kept(trip, sha256, added):
+        raise HinderedError("BYTES_NOT_KEPT")
 
 
 def add_each(
     trip: Trip, wanted: Mapping[str, Sequence[Place]], content: Callable[[str], bytes | None]
 ) -> Collection[str]:
     """Add what is lacking of many; return those whose copies are all there now."""
-    done = set()
     known = there(trip, wanted, sent=True)
+    added: dict[str, list[tuple[str, int]]] = {}
     for sha256, places in wanted.items():
         raw = content(sha256)
         with suppress(HinderedError):
             if raw is not None:
-                _add(trip, raw, sha256, lacking(places, known.get(sha256, [])))
-                done.add(sha256)
-    return done
+                lack = lacking(places, known.get(sha256, []))
+                _check(trip, raw, lack)
+                added[sha256] = [(place.folder, _append(trip, raw, place)) for place in lack]
+    # Once for all of them: a server may have many folders, and each look asks for every one.
+    trip.look()
+    return [sha256 for sha256, put in added.items() if _kept(trip, sha256, put)]
 
 
-def _add(trip: Trip, content: bytes, sha256: str, wanted: Sequence[Place]) -> None:
+def _check(trip: Trip, content: bytes, wanted: Sequence[Place]) -> None:
     if reason := hindrance(trip, wanted) or ("BYTES_NOT_KEPT" if wanted and _NOT_KEPT.search(content) else ""):
         raise HinderedError(reason)
-    for place in wanted:
-        _put(trip, content, sha256, place)
-        trip.point("imap.added")
 
 
 def remove(trip: Trip, digests: Collection[str], *, sent: bool) -> None:
@@ -104,8 +109,8 @@ def remove(trip: Trip, digests: Collection[str], *, sent: bool) -> None:
         trip.look()
 
 
-def _put(trip: Trip, content: bytes, sha256: str, place: Place) -> None:
-    """Add one copy, and see that the server has kept it as it is."""
+def _append(trip: Trip, content: bytes, place: Place) -> int:
+    """Add one copy; return its UID, 0 if the server does not tell."""
     try:
         uid = trip.client.append(place.folder, content, place)
     except IMAPClientAbortError:
@@ -113,10 +118,19 @@ def _put(trip: Trip, content: bytes, sha256: str, place: Place) -> None:
     except IMAPClientError as error:
         log.warning("message_not_added", error=str(error)[:200])
         raise HinderedError("SERVER_REFUSED") from None
-    trip.look()
-    folder = trip.box.folders.get(place.folder)
-    copy = trip.copies(folder).get(uid) if folder else None
-    if folder and copy and copy.sha256 != sha256:
+    trip.point("imap.added")
+    return uid
+
+
+def _kept(trip: Trip, sha256: str, added: Sequence[tuple[str, int]]) -> bool:
+    """Tell whether the server has kept copies as they are; what it has changed is removed."""
+    changed = []
+    for name, uid in added:
+        folder = trip.box.folders.get(name)
+        copy = trip.copies(folder).get(uid) if folder else None
+        if folder and copy and copy.sha256 != sha256:
+            changed.append((folder, uid))
+    for folder, uid in changed:
         if trip.client.open(folder, writable=True):
             trip.client.expunge([uid])
-        raise HinderedError("BYTES_NOT_KEPT")
+    return not changed
