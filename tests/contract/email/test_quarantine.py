@@ -1,6 +1,7 @@
 """QuarantineService: what there is, and what it says, safely; nobody looks without the audit log having it first."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -138,6 +139,23 @@ async def test_killed_in_mid_cluster_it_finishes_with_none_lost_or_doubled(house
         assert undone.outcome.items.done_items == 803
     assert all_seen(house.tree) == before
     assert await there() == 0
+
+
+async def test_after_the_journal_is_lost_the_vaults_own_records_release_exactly(house: EmailHouse) -> None:
+    """What they tell of is reported as inherited, and a release by hand of the action that they name brings it back."""
+    before = all_seen(house.tree)
+    async with house.conversation() as talk:
+        action = await taken(talk)
+    await house.kill()
+    shutil.rmtree(house.config.parent / "data/journal")
+    house.center.reports.clear()
+    await house.start()
+    async with house.conversation() as talk:
+        await talk.until(lambda: len([one for one in talk.center.reports if one.HasField("inherited")]) == 3)
+        assert {report.effect for report in talk.center.reports} == {outcome_pb2.EFFECT_STATE_IN_FORCE}
+        release = remediation_pb2.Remediation(release_messages=email_pb2.ReleaseMessages(action=action))
+        assert (await talk.carry_out(release)).outcome.items.done_items == 3
+    assert all_seen(house.tree) == before
 
 
 async def test_who_is_excluded_is_told_in_the_preview_and_left_alone(house: EmailHouse) -> None:
