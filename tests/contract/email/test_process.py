@@ -11,6 +11,7 @@ from email_house import LINK_KEY, EmailHouse
 from eventually import eventually
 from mail_tree import CAMPAIGN, MailTree
 from quell_runtime.click_links import link
+from quell_runtime.kinds import kinds
 
 IN_FORCE = outcome_pb2.EFFECT_STATE_IN_FORCE
 ALL = ("ann@example.org", "bob@example.org", "cleo@example.org")
@@ -140,15 +141,11 @@ async def test_what_cant_be_done_is_refused_with_its_reason(house: EmailHouse) -
         refused = await talk.carry_out(suffix)
         assert refused.failure.reason == "PATTERN_INVALID"
         hello = talk.center.hellos[-1]
-        offered = {kind.name for kind in hello.kinds if not kind.missing}
-        assert offered == {
-            "soft_delete_messages",
-            "restore_messages",
-            "quarantine_messages",
-            "release_messages",
-            "block_url",
-            "unblock_url",
-        }
+        ours = {kind.name for kind in kinds().values() if kind.plane == "email"}
+        lacking = {kind.name: kind.missing for kind in hello.kinds if kind.missing}
+        assert set(lacking) == {"turn_off_external_forwarding", "restore_external_forwarding"}
+        assert set(lacking.values()) == {"neither homes nor [managesieve] is configured"}
+        assert {kind.name for kind in hello.kinds} == ours
 
 
 async def test_a_wrong_configuration_is_one_line_and_exit_code_2(house: EmailHouse) -> None:
