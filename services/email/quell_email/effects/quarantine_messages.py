@@ -14,6 +14,7 @@ from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, 
 from quell_email.effects.findings import PURGED, hindered, left_alone
 from quell_email.effects.quarantine_record import QuarantineRecord, places_of
 from quell_email.effects.taking import Taking, Wanted
+from quell_email.threads import finished
 from quell_email.vault.records import OURS, Kept, KeptState
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 from quell_runtime.seams import Clock, micros, moment, stamp, when
@@ -108,15 +109,19 @@ class QuarantineMessages:
 
     async def _in_vault(self, selector: target_pb2.MessageSelector, known: set[tuple[str, str]]) -> list[Chosen]:
         """Return what the vault has of what is meant, besides what is known."""
-        wanted = criteria(selector)
-        found: dict[str, Chosen] = {}
-        for record in await self._vault.held(KIND):
-            message, kept = record.item.message, QuarantineRecord.load(record.before)
-            if (record.mailbox, message.sha256) not in known and any(
-                kept.answers(one, record.mailbox, message.sha256) for one in wanted
-            ):
-                found[record.key] = Chosen(record.mailbox, _found(message, kept))
-        return list(found.values())
+        wanted, held = criteria(selector), await self._vault.held(KIND)
+
+        def answering() -> list[Chosen]:
+            found: dict[str, Chosen] = {}
+            for record in held:
+                message, kept = record.item.message, QuarantineRecord.load(record.before)
+                if (record.mailbox, message.sha256) not in known and any(
+                    kept.answers(one, record.mailbox, message.sha256) for one in wanted
+                ):
+                    found[record.key] = Chosen(record.mailbox, _found(message, kept))
+            return list(found.values())
+
+        return await finished(answering)
 
     async def _give_back(self, mailbox: str, items: Sequence[PlannedItem]) -> None:
         async with self._vault.giving_back(KIND, [item.key for item in items]) as records:

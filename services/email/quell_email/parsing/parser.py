@@ -16,6 +16,8 @@ from quell_email.domain.facts import Headers
 from quell_email.parsing import cuts
 
 WALL_SECONDS = 4.0
+MOST_BYTES = 64 << 20
+"""Of a message that is read at all: the child would need several times as much."""
 MAX_ANSWER = 1 << 20
 MAX_LINKS_ANSWER = 64 << 20
 """It has the text around the links, too."""
@@ -67,6 +69,8 @@ class Parser:
             self._end()
 
     def _ask(self, mode: bytes, raw: bytes, most: int = MAX_ANSWER) -> dict[str, Any] | None:
+        if len(raw) > MOST_BYTES:
+            return None
         with self._turn:
             child = self._started()
             try:

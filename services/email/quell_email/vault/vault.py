@@ -30,6 +30,7 @@ BATCH = 100
 EVERY_S = 3600.0
 log = structlog.get_logger()
 _OURS = ", ".join(f"'{state}'" for state in OURS)
+_DUE = f"SELECT id FROM kept WHERE state IN ({_OURS}) AND purge_time <= ? ORDER BY purge_time"  # noqa: S608 - ours
 _REFERENCED = f"SELECT DISTINCT value FROM kept, json_each(kept.contents) WHERE state IN ({_OURS})"  # noqa: S608 - ours
 
 
@@ -151,12 +152,12 @@ class Vault:
 
     async def purge(self) -> int:
         """Do away for good with what was kept for its time; return how many."""
-        tail = f"WHERE state IN ({_OURS}) AND purge_time <= ? ORDER BY purge_time"
-        due = await self.store.select(KEPT, tail, (micros(self._clock.now()),))
+        (rows,) = await self.store.read([Query(_DUE, (micros(self._clock.now()),))])
+        due = [str(one) for (one,) in rows]
         number = 0
         for start in range(0, len(due), BATCH):
             async with self._dropping:
-                ids = [record.id for record in due[start : start + BATCH] if self._leaving[record.id] <= 0]
+                ids = [one for one in due[start : start + BATCH] if self._leaving[one] <= 0]
                 number += await self._end(ids, KeptState.PURGED)
         return number
 
