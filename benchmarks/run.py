@@ -20,6 +20,7 @@ from pathlib import Path
 
 import endpoint
 import fleet
+import links
 import minimal
 import pending
 import psutil
@@ -189,6 +190,7 @@ async def measure(*, quick: bool) -> None:
     line(f"page of 50 pending among {rows:,} actions, p50", f"{1000 * await pending.page(rows):.1f} ms", "aim < 20 ms")
     await _fleet(scale)
     await endpoint.measure(line)
+    await links.measure(line, scale)
 
 
 async def _fleet(scale: int) -> None:

@@ -96,6 +96,17 @@ class Postfix:
         """Hand a message in by SMTP."""
         await asyncio.to_thread(self._send, raw, users or ("ann",))
 
+    def send_many(self, raw: bytes, count: int) -> None:
+        """Hand a message in so often, over one connection."""
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
+            for _ in range(count):
+                client.sendmail("sender@outside.test", [f"ann@{DOMAIN}"], raw)
+
+    def count(self, user: str) -> int:
+        """Return how many messages a user has."""
+        box = self.folder / "mail" / f"{user}@{DOMAIN}" / "Maildir" / "new"
+        return len(list(box.iterdir())) if box.exists() else 0
+
     def held(self) -> list[Path]:
         """Return the messages on hold in the queue."""
         return [path for path in (self.folder / "spool/hold").rglob("*") if path.is_file()]
