@@ -83,7 +83,10 @@ Global___RestoreMessages: _TypeAlias = RestoreMessages  # noqa: Y015
 
 @_typing.final
 class QuarantineMessages(_message.Message):
-    """Take messages out of their mailboxes into quarantine, where they can be looked at and released."""
+    """Take messages out of their mailboxes into quarantine, where they can be looked at and released until they are purged.
+    Then the quarantine stands, and a release finds them MISSING, for the reason MESSAGE_PURGED. What is soft-deleted is out
+    of sight already, and REFUSED with MESSAGE_SOFT_DELETED.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -95,7 +98,9 @@ class QuarantineMessages(_message.Message):
 
     @_builtins.property
     def purge_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. When they leave quarantine for good; by policy if not set."""
+        """Optional. When they leave quarantine for good, in the future (else PURGE_TIME_PAST); not set: after as many days as the
+        email service is told, 30 by default. Of what is in quarantine already the time stays.
+        """
 
     def __init__(
         self,
