@@ -1,7 +1,7 @@
 """What the vault's record of an attachment holds: how the message was, what it became, and the way back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from quell_email.domain.cutting import Removed
 from quell_email.domain.mailboxes import Place
 from quell_email.domain.splice import Piece
 from quell_email.effects.quarantine_record import QuarantineRecord
+from quell_email.vault.records import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class AttachmentRecord:
     def dump(self) -> bytes:
         """Return it as it is stored."""
         plain = {
-            "original": json.loads(self.original.dump()),
+            "original": self.original.dump().decode(),
             "changed": self.changed,
             "wanted": asdict(self.wanted),
             "removed": [asdict(one) for one in self.removed],
@@ -52,7 +53,7 @@ class AttachmentRecord:
         """Read it."""
         plain: dict[str, Any] = json.loads(stored)
         return cls(
-            QuarantineRecord.load(json.dumps(plain["original"]).encode()),
+            QuarantineRecord.load(plain["original"].encode()),
             plain["changed"],
             Wanted(**plain["wanted"]),
             tuple(Removed(**{**one, "names": tuple(one["names"])}) for one in plain["removed"]),
@@ -72,6 +73,29 @@ class AttachmentRecord:
     def means(self, wanted: Wanted) -> bool:
         """Tell whether what was removed is what is wanted now."""
         return any(_is(one, wanted) for one in self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOut:
+    """A message that something was taken out of: what the vault knows of it, and what its record says."""
+
+    kept: Kept
+    record: AttachmentRecord
+
+    @classmethod
+    def all(cls, kept: Iterable[Kept]) -> "list[TakenOut]":
+        """Read records. There may be many: call it in a worker thread."""
+        return [cls(one, AttachmentRecord.load(one.before)) for one in kept]
+
+    @property
+    def before(self) -> tuple[str, str]:
+        """The message that there was, by its mailbox and digest."""
+        return self.kept.mailbox, self.kept.item.message.sha256
+
+    @property
+    def after(self) -> tuple[str, str]:
+        """The message that it became."""
+        return self.kept.mailbox, self.record.changed
 
 
 def _is(removed: Removed, wanted: Wanted) -> bool:

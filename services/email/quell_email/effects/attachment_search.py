@@ -1,7 +1,6 @@
 """Which messages an order means that wants an attachment taken out: those that have it, and those that had it."""
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +11,10 @@ from quell_email.domain.attachments import Wanted
 from quell_email.domain.mailboxes import Found
 from quell_email.domain.selection import Criterion, criteria
 from quell_email.domain.signatures import Signature
-from quell_email.effects.attachment_record import AttachmentRecord
+from quell_email.effects.attachment_record import TakenOut
 from quell_email.effects.choosing import Choosing, Chosen, notes
 from quell_email.effects.replacing import KIND, Replacing
-from quell_email.vault.records import Kept
+from quell_email.threads import finished
 
 AT_ONCE = 4
 """Messages that are in memory at a time."""
@@ -46,28 +45,11 @@ class Sought:
         return self.chosen.mailbox, self.chosen.message.sha256
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A message that something was taken out of."""
-
-    kept: Kept
-    record: AttachmentRecord
-
-    @property
-    def before(self) -> Place:
-        return self.kept.mailbox, self.kept.item.message.sha256
-
-    @property
-    def after(self) -> Place:
-        return self.kept.mailbox, self.record.changed
-
-
-def sought_of(kept: Kept) -> Sought:
+def sought_of(taken: TakenOut) -> Sought:
     """Return a message that something was taken out of, as it was."""
-    message, record = kept.item.message, AttachmentRecord.load(kept.before)
-    places, headers = record.original.places, record.original.headers
-    found = Found(message.sha256, message.message_id, message.subject, places, headers=headers)
-    return Sought(Chosen(kept.mailbox, found), changed=record.changed)
+    message, original = taken.kept.item.message, taken.record.original
+    found = Found(message.sha256, message.message_id, message.subject, original.places, headers=original.headers)
+    return Sought(Chosen(taken.kept.mailbox, found), changed=taken.record.changed)
 
 
 class AttachmentSearch:
@@ -93,14 +75,13 @@ class AttachmentSearch:
         selector = _narrowed(order.messages, wanted)
         found = await self._choosing.choose(selector, within, sent=True)
         chosen = {(one.mailbox, one.message.sha256): one for one in found}
-        taken = [_Taken(one, AttachmentRecord.load(one.before)) for one in await self._replacing.vault.held(KIND)]
-        related = [one for one in taken if _related(one, chosen, () if within is not None else criteria(selector))]
+        taken, related = await self._taken_out(chosen, () if within is not None else criteria(selector))
         now = {} if within is not None else _now(related, taken)
         looked = await self._looked_at([*chosen.values(), *(now[place] for place in now.keys() - chosen)], wanted)
         had = [one for one in related if one.record.means(wanted)]
         befores, became = {one.before for one in related}, _now(had, taken).keys()
         named = selector.WhichOneof("by") == "messages" or within is not None
-        meant = {one.before: sought_of(one.kept) for one in had}
+        meant = {one.before: sought_of(one) for one in had}
         for one in looked:
             has = bool(one.changed) and not (wanted.part and one.place in became)
             stood_for = one.place in became or (one.place in befores and not one.absent)
@@ -108,6 +89,18 @@ class AttachmentSearch:
             if one.chosen.refused or has or lacks:
                 meant[one.place] = one
         return [meant[place] for place in sorted(meant)]
+
+    async def _taken_out(
+        self, chosen: Mapping[Place, Chosen], wanted: Sequence[Criterion]
+    ) -> tuple[list[TakenOut], list[TakenOut]]:
+        """Return all that something was taken out of, and of these what is meant."""
+        held = await self._replacing.vault.held(KIND)
+
+        def read() -> tuple[list[TakenOut], list[TakenOut]]:
+            taken = TakenOut.all(held)
+            return taken, [one for one in taken if _related(one, chosen, wanted)]
+
+        return await finished(read)
 
     async def _looked_at(self, chosen: Sequence[Chosen], wanted: Wanted) -> list[Sought]:
         turn = asyncio.Semaphore(AT_ONCE)
@@ -126,8 +119,7 @@ class AttachmentSearch:
             return Sought(replace(chosen, refused=judged.refused))
         if judged.cut is None or not judged.cut.removed:
             return Sought(chosen, absent=judged.cut is not None)
-        changed = hashlib.sha256(judged.changed).hexdigest()
-        return Sought(chosen, changed=changed, signature=judged.cut.signature)
+        return Sought(chosen, changed=judged.changed_sha256, signature=judged.cut.signature)
 
 
 def wanted_of(order: email_pb2.QuarantineAttachment) -> Wanted:
@@ -152,7 +144,7 @@ def _narrowed(selector: target_pb2.MessageSelector, wanted: Wanted) -> target_pb
     return found
 
 
-def _related(taken: _Taken, chosen: Mapping[Place, Chosen], wanted: Sequence[Criterion]) -> bool:
+def _related(taken: TakenOut, chosen: Mapping[Place, Chosen], wanted: Sequence[Criterion]) -> bool:
     """Tell whether what was changed is meant, as it was or as it is."""
     original, (mailbox, sha256) = taken.record.original, taken.before
     return (
@@ -160,7 +152,7 @@ def _related(taken: _Taken, chosen: Mapping[Place, Chosen], wanted: Sequence[Cri
     )
 
 
-def _now(related: Sequence[_Taken], taken: Sequence[_Taken]) -> dict[Place, Chosen]:
+def _now(related: Sequence[TakenOut], taken: Sequence[TakenOut]) -> dict[Place, Chosen]:
     """Return what messages have become by now: more may be taken out of them."""
     later = {one.before: one for one in taken}
     found = {}
@@ -168,6 +160,6 @@ def _now(related: Sequence[_Taken], taken: Sequence[_Taken]) -> dict[Place, Chos
         last = first
         while last.after in later:
             last = later[last.after]
-        chosen = sought_of(first.kept).chosen
+        chosen = sought_of(first).chosen
         found[last.after] = replace(chosen, message=replace(chosen.message, sha256=last.record.changed))
     return found

@@ -5,7 +5,7 @@ A message that is changed is another to IMAP: the copies with the notice take th
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
@@ -14,11 +14,12 @@ from quell.remediation.v1 import email_pb2, failure_pb2, item_pb2, remediation_p
 from quell_email.domain.attachments import Wanted
 from quell_email.domain.mailboxes import Sight
 from quell_email.domain.selection import Criterion, key_of, names, names_of
-from quell_email.effects.attachment_record import AttachmentRecord
+from quell_email.effects.attachment_record import TakenOut
 from quell_email.effects.attachment_search import AttachmentSearch, Sought, notes_of, sought_of, wanted_of
 from quell_email.effects.choosing import Choosing, each_mailbox, planned
 from quell_email.effects.findings import hindered, left_alone
 from quell_email.effects.replacing import KIND, Replacing
+from quell_email.threads import finished
 from quell_email.vault.records import OURS, Kept, KeptState
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress
 
@@ -84,17 +85,19 @@ class QuarantineAttachment:
         found: dict[str, Finding] = {}
 
         async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
-            records: dict[str, list[Kept]] = defaultdict(list)
-            for record in await self._vault.of(KIND, [item.key for item in items]):
-                records[record.key].append(record)
-            changed = [AttachmentRecord.load(one.before).changed for some in records.values() for one in some]
-            digests = {*changed, *(item.item.message.sha256 for item in items)}
+            kept = await self._vault.of(KIND, [item.key for item in items])
+            records: dict[str, list[TakenOut]] = defaultdict(list)
+            for one in await finished(lambda: TakenOut.all(kept)):
+                records[one.kept.key].append(one)
+            changed = {one.record.changed for some in records.values() for one in some}
+            digests = changed | {item.item.message.sha256 for item in items}
             sight = await self._mailboxes.look(mailbox, digests, sent=True)
+            hinders = await self._hindrances(mailbox, changed & sight.visible) if plan.reverts else {}
             for item in items:
                 if plan.reverts:
-                    found[item.key] = await self._put_back(mailbox, item, sight, records[item.key])
+                    found[item.key] = await self._put_back(mailbox, item, sight, records[item.key], hinders)
                 else:
-                    found[item.key] = _taken(item, sight, records[item.key])
+                    found[item.key] = _taken(item, sight, [one.kept for one in records[item.key]])
 
         await each_mailbox(plan.items, work)
         return [found[item.key] for item in plan.items]
@@ -105,46 +108,53 @@ class QuarantineAttachment:
 
     async def marks(self) -> Sequence[Mark]:
         """Read the records of what the vault has, but for messages that were never changed."""
+        held: dict[str, list[TakenOut]] = defaultdict(list)
+        kept = await self._vault.held(KIND)
+        for one in await finished(lambda: TakenOut.all(kept)):
+            held[one.kept.mailbox].append(one)
         found = []
-        for kept in await self._vault.held(KIND):
-            sha256 = kept.item.message.sha256
-            if sha256 not in (await self._mailboxes.look(kept.mailbox, [sha256], sent=True)).visible:
-                found.append(_mark(kept))
+        for mailbox, some in held.items():
+            digests = {one.kept.item.message.sha256 for one in some}
+            visible = (await self._mailboxes.look(mailbox, digests, sent=True)).visible
+            found += [_mark(one) for one in some if one.kept.item.message.sha256 not in visible]
         return found
 
-    async def _put_back(self, mailbox: str, item: PlannedItem, sight: Sight, records: Sequence[Kept]) -> Finding:
+    async def _hindrances(self, mailbox: str, changed: Collection[str]) -> dict[str, str]:
+        """Return what hinders that the old messages take the places of changed ones, by digest, where anything does."""
+        there = await self._mailboxes.places(mailbox, changed, sent=True) if changed else {}
+        if not await self._mailboxes.hindrance(mailbox, [place for places in there.values() for place in places]):
+            return {}
+        return {sha256: await self._mailboxes.hindrance(mailbox, places) for sha256, places in there.items()}
+
+    async def _put_back(
+        self, mailbox: str, item: PlannedItem, sight: Sight, records: Sequence[TakenOut], hinders: Mapping[str, str]
+    ) -> Finding:
         digest = item.item.message.sha256
-        ours = [record for record in records if record.state in OURS]
-        for record in ours:
-            if hindrance := await self._hindrance(mailbox, record, sight):
-                return hindered(hindrance)
+        ours = [one for one in records if one.kept.state in OURS]
+        for one in ours:
+            if one.record.changed in sight.visible:
+                lost = await self._vault.has(one.record.contents) != one.record.contents
+                reason = "CONTENT_LOST" if lost else hinders.get(one.record.changed, "")
+            else:
+                reason = "" if digest in sight.visible else await self._whereabouts(mailbox, one, sight)
+            if reason:
+                return hindered(reason)
         if ours:
             return Finding(item_pb2.ITEM_STATE_PLANNED)
         if digest in sight.visible:
             return Finding(item_pb2.ITEM_STATE_DONE)
-        purged = bool(records) and records[-1].state is KeptState.PURGED
+        purged = bool(records) and records[-1].kept.state is KeptState.PURGED
         return Finding(item_pb2.ITEM_STATE_MISSING, PURGED if purged else None)
 
-    async def _hindrance(self, mailbox: str, kept: Kept, sight: Sight) -> str:
-        """Return why what was taken out can't be put back exactly; empty if it can, or is back."""
-        record = AttachmentRecord.load(kept.before)
-        if record.changed in sight.visible:
-            if await self._vault.has(record.contents) != record.contents:
-                return "CONTENT_LOST"
-            places = await self._mailboxes.places(mailbox, [record.changed], sent=True)
-            return await self._mailboxes.hindrance(mailbox, places.get(record.changed, ()))
-        if kept.item.message.sha256 in sight.visible:
-            return ""
-        return await self._whereabouts(mailbox, kept, record, sight)
-
-    async def _whereabouts(self, mailbox: str, kept: Kept, record: AttachmentRecord, sight: Sight) -> str:
+    async def _whereabouts(self, mailbox: str, taken: TakenOut, sight: Sight) -> str:
         """Return what became of a changed message that is no longer in sight."""
-        key = key_of(mailbox, record.changed)
+        changed = taken.record.changed
+        key = key_of(mailbox, changed)
         if any(one.state in OURS for one in await self._vault.of(KIND, [key])):
             return "NOT_THE_NEWEST"
-        if record.changed in sight.held or any(one.state in OURS for one in await self._vault.of(QUARANTINE, [key])):
+        if changed in sight.held or any(one.state in OURS for one in await self._vault.of(QUARANTINE, [key])):
             return "MESSAGE_HELD"
-        message_id = kept.item.message.message_id
+        message_id = taken.kept.item.message.message_id
         if message_id and await self._mailboxes.find(mailbox, [Criterion(message_id=message_id)], sent=True):
             return "MESSAGE_EDITED"
         return "MESSAGE_GONE"
@@ -173,11 +183,11 @@ def _planned(sought: Sought, asked: frozenset[str], wanted: Wanted) -> PlannedIt
     return replace(item, names=item.names | more)
 
 
-def _mark(kept: Kept) -> Mark:
-    message, record = kept.item.message, AttachmentRecord.load(kept.before)
+def _mark(taken: TakenOut) -> Mark:
+    message, wanted = taken.kept.item.message, taken.record.wanted
     named = target_pb2.MessageRef(mailbox=message.mailbox, sha256=message.sha256)
     selector = target_pb2.MessageSelector(messages=target_pb2.MessageList(messages=[named]))
-    said = {name: value for name, value in asdict(record.wanted).items() if value}
+    said = {name: value for name, value in asdict(wanted).items() if value}
     order = email_pb2.QuarantineAttachment(messages=selector, **said)
-    item = _planned(sought_of(kept), names(selector), record.wanted)
-    return Mark(kept.action, remediation_pb2.Remediation(quarantine_attachment=order), item)
+    item = _planned(sought_of(taken), names(selector), wanted)
+    return Mark(taken.kept.action, remediation_pb2.Remediation(quarantine_attachment=order), item)

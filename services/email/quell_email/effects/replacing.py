@@ -4,7 +4,6 @@ Each step is durable before the next: the pieces, their record, the new copies, 
 Broken off anywhere, doing it again comes to the same end, and no copy is lost.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from quell_email.domain.splice import inverse, replaced, restored
 from quell_email.effects.attachment_record import AttachmentRecord, Way
 from quell_email.effects.quarantine_record import QuarantineRecord
 from quell_email.parsing.parser import Parser
+from quell_email.threads import finished
 from quell_email.vault.records import OURS, Kept, KeptState, kept_id
 from quell_email.vault.vault import Vault
 from quell_executor.effect import PlannedItem, RefusedError
@@ -41,11 +41,8 @@ class Judged:
     raw: bytes = field(default=b"", repr=False)
     cut: Cutting | None = None
     refused: str = ""
-
-    @property
-    def changed(self) -> bytes:
-        """Return the message without the attachment."""
-        return replaced(self.raw, self.cut.pieces) if self.cut else self.raw
+    changed: bytes = field(default=b"", repr=False)
+    changed_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,7 @@ class Replacing:
             return Judged()
         if len(raw) > MAX_BYTES:
             return Judged(refused=TOO_LARGE)
-        try:
-            cut = await asyncio.to_thread(self.parser.cutting, raw, wanted)
-        except CutError as refusal:
-            return Judged(refused=refusal.reason)
-        return Judged(raw, cut) if cut else Judged(refused="MESSAGE_UNPARSABLE")
+        return await finished(lambda: self._cut(raw, wanted))
 
     async def take(self, action: str, item: PlannedItem, wanted: Wanted, purge_time: datetime) -> None:
         """Put the changed message in the place of all copies of one; what can't be changed is left."""
@@ -121,7 +114,7 @@ class Replacing:
         if changed is None:
             return sha256 in (await self.mailboxes.look(mailbox, [sha256], sent=True)).visible
         texts = {text: await self.vault.get(text) for text in record.contents}
-        content = await asyncio.to_thread(restored, changed, record.pieces(texts), sha256)
+        content = await finished(lambda: restored(changed, record.pieces(texts), sha256))
         if content is None:
             raise VaultDamagedError("it does not lead back")
         there = await self.mailboxes.places(mailbox, [record.changed, sha256], sent=True)
@@ -141,10 +134,10 @@ class Replacing:
     async def _recorded(self, action: str, item: PlannedItem, judged: Judged, wanted: Wanted) -> AttachmentRecord:
         """Put what the way back needs into the vault, and return what is to be written down."""
         assert judged.cut is not None  # noqa: S101 - asked before
-        message, changed = item.item.message, hashlib.sha256(judged.changed).hexdigest()
+        message, changed = item.item.message, judged.changed_sha256
         mailbox = message.mailbox.removeprefix("mailboxes/")
         there = await self.mailboxes.places(mailbox, [message.sha256, changed], sent=True)
-        original = await asyncio.to_thread(self._original, judged.raw, tuple(there.get(message.sha256, ())))
+        original = await finished(lambda: self._original(judged.raw, tuple(there.get(message.sha256, ()))))
         begun = [one for one in await self.vault.of(KIND, [item.key]) if one.action == action and one.state in OURS]
         beside = AttachmentRecord.load(begun[0].before).beside if begun else tuple(there.get(changed, ()))
         back = inverse(judged.raw, judged.cut.pieces)
@@ -161,6 +154,16 @@ class Replacing:
             self.vault.abandon(put.values())
             raise
         return put
+
+    def _cut(self, raw: bytes, wanted: Wanted) -> Judged:
+        try:
+            cut = self.parser.cutting(raw, wanted)
+        except CutError as refusal:
+            return Judged(refused=refusal.reason)
+        if cut is None:
+            return Judged(refused="MESSAGE_UNPARSABLE")
+        changed = replaced(raw, cut.pieces)
+        return Judged(raw, cut, changed=changed, changed_sha256=hashlib.sha256(changed).hexdigest())
 
     def _original(self, raw: bytes, places: tuple[Place, ...]) -> QuarantineRecord:
         try:
