@@ -36,7 +36,7 @@ class Mailbox(_message.Message):
     message_count: _builtins.int
     """Output only. Number of messages, in all folders that its user sees."""
     size_bytes: _builtins.int
-    """Output only. Their size in bytes."""
+    """Output only. Their size in bytes, as the backend has them."""
     forwardings_known: _builtins.bool
     """Output only. Whether that could be found: not where nobody has told the email service how scripts are reached."""
     @_builtins.property
