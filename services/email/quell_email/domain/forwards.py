@@ -1,14 +1,20 @@
 """The port to what sends a mailbox's mail on: Sieve scripts, `.forward`. What a backend has of it, it lists."""
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from quell.remediation.v1 import forwarding_pb2
 
+from quell_executor.effect import RefusedError
+
 RULE = forwarding_pb2.FORWARDING_MECHANISM_RULE
 FILE = forwarding_pb2.FORWARDING_MECHANISM_FILE
+MOST_SCRIPT_BYTES = 1 << 20
+"""Bytes of a script that servers run; Pigeonhole's own limit."""
+MOST_SCRIPTS, MOST_BYTES = 500, 32 << 20
+"""Places of one mailbox, and bytes in all of them, that are read at once."""
 TURNED_OFF = (
     b"# Turned off by the security team: it may send mail outside, and can't be changed in part.\r\n"
     b"# Ask them to have it back as it was.\r\n"
@@ -33,6 +39,11 @@ class Script:
     link: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def shown(self) -> str:
+        """The place for people and keys: text, whatever bytes a file's name has, and another for each."""
+        return self.place.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
+
     def reads_as(self, other: "Script") -> bool:
         """Tell whether both do the same where they are run."""
         return (self.content, self.link) == (other.content, other.link)
@@ -40,6 +51,21 @@ class Script:
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {**asdict(self), "content": base64.b64encode(self.content).decode()}
+
+
+def within_limits(scripts: Iterable[Script]) -> Iterator[Script]:
+    """Yield scripts, up to what is read of one mailbox.
+
+    Raises:
+        RefusedError: TOO_MANY_SCRIPTS: there is more.
+
+    """
+    size = 0
+    for number, script in enumerate(scripts, 1):
+        size += len(script.content)
+        if number > MOST_SCRIPTS or size > MOST_BYTES:
+            raise RefusedError("TOO_MANY_SCRIPTS", "it has more scripts than can be read: look by hand")
+        yield script
 
 
 def script_of(plain: Mapping[str, Any]) -> Script:

@@ -61,11 +61,11 @@ class TurnOffExternalForwarding:
         if reason := self._exclusions.reason(mailbox, None):
             raise RefusedError(reason, "this mailbox is left alone: the email service's own exclusion")
         scripts = await self._forwards.read(mailbox)
-        ours = await finished(lambda: self._pre_images.of([key_of(mailbox, script.place) for script in scripts]))
+        ours = await finished(lambda: self._pre_images.of([key_of(mailbox, script.shown) for script in scripts]))
         found = await finished(lambda: list(judged(scripts, self._domains)))
         items = []
         for script, like in sorted(found, key=lambda one: (not one[0].active, one[0].place)):
-            mark = ours.get(key_of(mailbox, script.place))
+            mark = ours.get(key_of(mailbox, script.shown))
             if script.link or like.disarmed != script.content:
                 items.append(_planned(mailbox, script, like))
             elif mark and _change(mark.item).after.reads_as(script):
@@ -135,14 +135,14 @@ def _planned(mailbox: str, script: Script, like: Judged) -> PlannedItem:
     item = item_pb2.ForwardingItem(
         mailbox=f"mailboxes/{mailbox}",
         mechanism=script.mechanism,
-        place=script.place,
+        place=script.shown,
         addresses=[address for address in like.outside if address][:MOST_ADDRESSES],
         whole=like.whole,
         other_rules=like.rules,
     )
     change = _Change(script, replace(script, content=like.disarmed, link=""))
     names = frozenset({name_of(mailbox)})
-    return PlannedItem(key_of(mailbox, script.place), item_pb2.Item(forwarding=item), change.dump(), names)
+    return PlannedItem(key_of(mailbox, script.shown), item_pb2.Item(forwarding=item), change.dump(), names)
 
 
 def _notes(items: Sequence[PlannedItem]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from quell_email.domain.forwards import RULE, Script
+from quell_email.domain.forwards import RULE, Script, within_limits
 from quell_email.imap.managesieve import LoginError, ManageSieveError, Session, SieveServer, session
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import Point, nowhere
@@ -36,6 +36,7 @@ class ServerForwards:
                 content = await _there(at, name)
                 if content is not None:
                     found.append(Script(name, RULE, content, active, name))
+                    list(within_limits(found))
             return found
 
     async def replace(self, mailbox: str, old: Script, new: Script) -> bool:

@@ -50,12 +50,12 @@ class Session:
     async def scripts(self) -> list[tuple[str, bool]]:
         """Return the names of all scripts, and which is active."""
         lines = await self.ask(b"LISTSCRIPTS")
-        return [(line[0].decode("utf-8", "surrogateescape"), b"ACTIVE" in line[1:]) for line in lines]
+        return [(_first([line]).decode("utf-8", "surrogateescape"), b"ACTIVE" in line[1:]) for line in lines]
 
     async def get(self, name: str) -> bytes:
         """Return a script's content."""
         lines = await self.ask(b"GETSCRIPT", name.encode("utf-8", "surrogateescape"))
-        return lines[0][0]
+        return _first(lines)
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a script."""
@@ -151,6 +151,12 @@ async def _secured(
         raise ConnectionResetError("the server hung up before TLS")
     protocol.connection_made(transport)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def _first(lines: list[Line]) -> bytes:
+    if not lines or not lines[0]:
+        raise ConnectionAbortedError("the server does not speak ManageSieve")
+    return lines[0][0]
 
 
 def _parts(text: bytes) -> Iterator[bytes]:

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from quell_email.domain.forwards import FILE, RULE, Script
-from quell_email.maildir.files import MOST_TEXT, directory, exchange, listed, regular
+from quell_email.domain.forwards import FILE, MOST_SCRIPT_BYTES, RULE, Script, within_limits
+from quell_email.maildir.files import directory, exchange, listed, regular
 from quell_email.maildir.homes import Homes
 from quell_email.threads import finished
 from quell_executor.effect import RefusedError
@@ -43,7 +43,7 @@ class HomeForwards:
 
     async def read(self, mailbox: str) -> Sequence[Script]:
         """Return every file that is there."""
-        return await finished(lambda: list(self._read(self._home(mailbox))))
+        return await finished(lambda: list(within_limits(self._read(self._home(mailbox)))))
 
     async def replace(self, mailbox: str, old: Script, new: Script) -> bool:
         """Replace a file that still reads as `old`."""
@@ -136,10 +136,10 @@ def _content(folder: int, file: str) -> tuple[bytes, str, Mapping[str, Any]]:
     record = {"mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid}
     if stat.S_ISLNK(status.st_mode):
         return b"", os.readlink(file, dir_fd=folder), record
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_TEXT:
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_SCRIPT_BYTES:
         raise FileNotFoundError(file)
     with regular(file, folder) as found, open(found, "rb", closefd=False) as content:
-        return content.read(MOST_TEXT), "", record
+        return content.read(MOST_SCRIPT_BYTES), "", record
 
 
 def _reads_as(folder: int, file: str, script: Script) -> bool:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-MOST_BYTES = 1 << 20
-"""Bytes of a script; Pigeonhole's own limit."""
+from quell_email.domain.forwards import MOST_SCRIPT_BYTES
 
 
 class SieveSyntaxError(ValueError):
@@ -71,8 +70,8 @@ def tokens(script: bytes) -> Iterator[Token]:
         SieveSyntaxError: It can't be read.
 
     """
-    if len(script) > MOST_BYTES:
-        raise SieveSyntaxError("too large", MOST_BYTES)
+    if len(script) > MOST_SCRIPT_BYTES:
+        raise SieveSyntaxError("too large", MOST_SCRIPT_BYTES)
     for pattern, what in ((re.compile(rb"\0"), "a NUL"), (_STRAY_RETURN, "a return without a line feed")):
         if stray := pattern.search(script):
             raise SieveSyntaxError(what, stray.start())

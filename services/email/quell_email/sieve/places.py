@@ -36,7 +36,7 @@ async def forwardings(forwards: Forwards, mailbox: str, domains: Collection[str]
         forwarding_pb2.Forwarding(
             mailbox=f"mailboxes/{mailbox}",
             mechanism=script.mechanism,
-            place=script.place,
+            place=script.shown,
             address=address,
             external=external,
         )

@@ -13,6 +13,7 @@ from home_tree import HomeTree
 from quell_email.domain.forwards import TURNED_OFF
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.maildir.forwards import HomeForwards
+from quell_email.sieve.places import forwardings
 from quell_email.store.pre_images import PreImages
 from quell_executor.effect import Plan, RefusedError
 
@@ -168,3 +169,36 @@ async def test_what_a_server_compiled_is_taken_away(tree: HomeTree, effect: Turn
     assert MINE in (tree.home(ANN) / "sieve/mine.sieve").read_bytes()
     await do(effect, ORDER)
     assert not any(path.exists() for path in compiled)
+
+
+async def test_names_of_any_bytes_are_told_apart(tree: HomeTree, effect: TurnOffExternalForwarding) -> None:
+    """A file whose name is no text stops nothing."""
+    for name in (b"\xff.sieve", b"\\udcff.sieve", b"a\nb.sieve"):
+        tree.write(ANN, f"sieve/{os.fsdecode(name)}", FORWARD)
+    before = tree.photograph(ANN)
+    run = await do(effect, ORDER)
+    assert run.after == [DONE] * 6
+    assert {r"sieve/\udcff.sieve", r"sieve/\\udcff.sieve", "sieve/a\nb.sieve"} < set(places(run.plan))
+    assert await effect.marks()
+    assert (await undo(effect, run.plan)).after == [DONE] * 6
+    assert tree.photograph(ANN) == before
+    assert len(await forwardings(HomeForwards(tree.pattern), ANN, OURS)) == 4
+
+
+async def test_a_file_that_no_server_runs_is_left(tree: HomeTree, effect: TurnOffExternalForwarding) -> None:
+    """It is larger than a script may be; it is never read."""
+    tree.write(ANN, "sieve/large.sieve", FORWARD + b"#" * (1 << 20))
+    assert set(places(await effect.plan(ORDER, None))) == {"sieve/mine.sieve", "sieve/old.sieve", ".forward"}
+
+
+async def test_more_scripts_than_can_be_read_are_refused(tree: HomeTree, effect: TurnOffExternalForwarding) -> None:
+    """By their number, and by their size."""
+    for number in range(500):
+        tree.write(ANN, f"sieve/{number}.sieve", b"keep;")
+    with pytest.raises(RefusedError, match="TOO_MANY_SCRIPTS"):
+        await effect.plan(ORDER, None)
+    shutil.rmtree(tree.home(ANN) / "sieve")
+    for number in range(33):
+        tree.write(ANN, f"sieve/{number}.sieve", b"#" * (1 << 20))
+    with pytest.raises(RefusedError, match="TOO_MANY_SCRIPTS"):
+        await effect.plan(ORDER, None)
