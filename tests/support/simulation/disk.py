@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ class Reader:
         """Know the tables by their statements."""
         self._by_upsert = {table.upsert: table for table in tables}
         self._by_delete = {table.delete: table for table in tables}
+        self._by_name = {table.name: table for table in tables}
 
-    def read(self, writes: Sequence[Statement]) -> list[Written]:
-        """Return the rows of a commit."""
+    def read(self, writes: Sequence[Statement], before: Mapping[str, Mapping[Any, Any]]) -> list[Written]:
+        """Return the rows of a commit; `before` are those of each table before it, by key."""
         found = []
         for write in writes:
             if table := self._by_upsert.get(write.sql):
@@ -42,12 +44,23 @@ class Reader:
                 found += [Written(table, table.key_of(record), record) for record in records]
             elif table := self._by_delete.get(write.sql):
                 found += [Written(table, row[0], None) for row in write.rows]
+            elif (words := write.sql.split(maxsplit=2))[0] == "UPDATE" and (table := self._by_name.get(words[1])):
+                records = [_updated(table, before[table.name][row[-1]], write.sql, row) for row in write.rows]
+                found += [Written(table, table.key_of(record), record) for record in records]
         return found
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
         """The tables that matter."""
         return tuple(self._by_upsert.values())
+
+
+def _updated(table: Table[Any], before: object, sql: str, row: Row) -> object:
+    """Return a record as an update of some columns leaves it."""
+    _, values = table.write(None, before)
+    columns = dict(zip(table.columns.split(", "), values, strict=True))
+    changed = re.findall(r'("\w+") = \?', sql)
+    return table.load(tuple((columns | dict(zip(changed, row, strict=True))).values()))
 
 
 class Disk(InlineSqlite):

@@ -42,7 +42,7 @@ class Mirror:
 
     def read(self, writes: Sequence[Statement]) -> list[Written]:
         """Return the rows of a commit, before they are put here."""
-        return self.reader.read(writes)
+        return self.reader.read(writes, self.rows)
 
     def put(self, written: Sequence[Written]) -> None:
         """Take the rows of a commit in."""
