@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from quell.executor.v1 import executor_service_pb2
 from quell.remediation.v1 import outcome_pb2
-from quell.warrant.v1 import effect_report_pb2, warrant_pb2
+from quell.warrant.v1 import effect_report_pb2, receipt_pb2, warrant_pb2
 
 from kit_house import House, stored
 from kit_network import KEY, Isolate, Network, isolate, join
@@ -204,6 +205,21 @@ async def test_what_was_only_tried_to_be_let_go_of_is_kept(house: House, network
     late = house.center.warrant(join(), expires=timedelta(seconds=-1))
     house.send(late)
     await house.receipt(late)
+    network.meddle()
+    await house.until(lambda: network.rules == "ours:")
+
+
+async def test_what_a_release_that_was_called_off_has_not_let_go_of_is_kept(house: House, network: Network) -> None:
+    """It had begun, and nothing had come of it: the isolation stays, and is made so again."""
+    await isolated(house)
+    network.gate.clear()
+    release = house.center.warrant(join())
+    house.send(release)
+    await house.until(lambda: "kit.planned" in house.points[-1:])
+    house.say(cancels=executor_service_pb2.Cancels(actions=[release.action]))
+    receipt = await house.receipt(release)
+    assert receipt.disposition == receipt_pb2.DISPOSITION_CANCELED
+    network.gate.set()
     network.meddle()
     await house.until(lambda: network.rules == "ours:")
 

@@ -8,7 +8,7 @@ from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
 from quell_executor.effect import Reading
 from quell_executor.journal.afterwards import Afterwards
-from quell_executor.journal.ownership import CHANGED, Moves, let_go, take
+from quell_executor.journal.ownership import CHANGED, Moves, let_go, no_longer_let_go, take
 from quell_executor.journal.records import DEAD_MEN, ORDERS, OWNERS, REVERTS, Order, Revert, Stage
 from quell_executor.outcome import GOOD, chunks_of, failure_of, outcome_of, reading_effect, settled, undo_of
 from quell_executor.parts import Parts, because, outcomes
@@ -52,6 +52,9 @@ class Journal(Afterwards):
         warrant = warrant_pb2.Warrant.FromString(order.sealed.body)
         may_cut_off = ending.dead_man and _may_cut_off(view, ending.parts)
         over = self._own(view, order, ending.parts)
+        if ending.stopped:
+            # Who called it off wants kept what it has not let go of.
+            no_longer_let_go(view, ending.parts, order.action)
         owns = view.need(ORDERS, order.action).owned > 0
         if owns and may_cut_off:
             view.put(DEAD_MEN, Revert(order.action, self.time.now() + self._settings.dead_man))
