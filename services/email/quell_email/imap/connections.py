@@ -50,8 +50,7 @@ class Connections:
 
         """
         async with self._order.setdefault(mailbox, asyncio.Lock()), self._turns:
-            until = asyncio.get_running_loop().time() + self._patience_s
-            wait, failures = FIRST_WAIT_S, 0
+            wait, waited, failures = FIRST_WAIT_S, 0.0, 0
             while True:
                 try:
                     return await self._once(mailbox, work)
@@ -67,9 +66,10 @@ class Connections:
                     if failures == TRIES:
                         message = "the mail server does not do what it is asked: see the log"
                         raise RefusedError("BACKEND_FAILED", message, retryable=True) from None
-                if asyncio.get_running_loop().time() + wait > until:
+                if waited >= self._patience_s:
                     raise RefusedError("BACKEND_AWAY", "the mail server does not answer", retryable=True)
                 await asyncio.sleep(wait)
+                waited += wait
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
     async def close(self) -> None:
