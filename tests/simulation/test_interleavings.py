@@ -120,7 +120,8 @@ async def played(house: House, count: int, chance: random.Random, forget: Callab
         wanted = burst.desired()
         if wanted is not None:
             await house.until(lambda wanted=wanted: network.rules == wanted)
-        house.say(stored=stored([receipt.id for receipt in house.center.receipts]))
+        heard = [*house.center.receipts, *house.center.reports]
+        house.say(stored=stored([each.id for each in heard]))
         await house.quiet(20)
         forget(house)
     await house.crash()
@@ -132,7 +133,7 @@ def _forget(house: House) -> None:
         heard.clear()
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 async def test_the_last_desired_state_stays(request: pytest.FixtureRequest, house: House) -> None:
     """Whatever was lost, doubled or came late."""
     seed = request.config.getoption("--seed", None) or secrets.randbelow(10**9)
