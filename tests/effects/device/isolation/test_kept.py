@@ -1,5 +1,6 @@
 """Under the kit: an isolation is kept, changed in place, and ends by undo, release, its time or a lost channel."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ IN_FORCE, ALREADY = outcome_pb2.EFFECT_STATE_IN_FORCE, outcome_pb2.EFFECT_STATE_
 WAYS = [f"device udp {WORLD} 53", "device frame w0 88b5", f"container udp {WORLD} 53"]
 EXCLUDED = "device tcp 10.90.2.3 443"
 LONG = 20.0
+SOON = timedelta(milliseconds=50)
 
 
 @pytest.fixture
@@ -104,6 +106,57 @@ async def test_it_ends_at_its_time(house: House, device: Device) -> None:
     house.clock.advance(timedelta(hours=3))
     await house.move_in()
     await house.until(lambda: device.lab.ruleset() == before, LONG)
+    await house.crash()
+
+
+def set_back(house: House) -> None:
+    """Set the wall clock back by a day, while the time since boot goes on."""
+    house.clock.wall -= timedelta(days=1)
+    house.clock.since_boot += 1
+
+
+def set_forward(house: House) -> None:
+    """Set the wall clock forward by an hour, in no time."""
+    house.clock.wall += timedelta(hours=1)
+
+
+@pytest.mark.parametrize("jump", [set_back, set_forward])
+async def test_it_ends_at_its_time_though_a_clock_jumps_and_the_centre_is_dead(
+    house: House, device: Device, jump: Callable[[House], None]
+) -> None:
+    """By whichever clock is there first. Until then it stands; who comes back later hears of it."""
+    before = device.lab.ruleset()
+    receipt = await house.carry_out(ISOLATE, expires=SOON, reverts=SOON)
+    assert receipt.outcome.effect == IN_FORCE
+    house.say(stored=stored([receipt.id]))
+    await house.quiet()
+    await house.hang_up()
+    assert await device.leaking(WAYS) == []
+    jump(house)
+    await house.until(lambda: device.lab.ruleset() == before, LONG)
+    assert await device.leaking(WAYS) == WAYS
+    await house.connect()
+    await house.until(lambda: "REVERTED_BY_TIME" in reported(house), LONG)
+    await house.crash()
+
+
+async def test_it_ends_at_its_time_through_a_reboot_and_a_dead_centre(house: House, device: Device) -> None:
+    """The time since boot begins anew; what isolates at boot is there, and goes: by the wall clock."""
+    receipt = await house.carry_out(ISOLATE, reverts=timedelta(hours=2))
+    house.say(stored=stored([receipt.id]))
+    await house.quiet()
+    await house.crash()
+    await device.agent.kill()
+    device.lab.nft("flush ruleset")
+    device.lab.nft("flush ruleset", "container")
+    device.lab.run("device", "nft", "-f", str(device.data / "isolation/isolation.nft"))
+    assert not await device.leaks(WAYS[0])
+    house.clock.wall, house.clock.since_boot = house.clock.wall + timedelta(hours=3), 1.0
+    await device.restart()
+    house.more["isolate_device"] = device.agent
+    await house.move_in()
+    await house.until(lambda: "quell_isolation" not in device.lab.ruleset(), LONG)
+    assert await device.leaking(WAYS) == WAYS
     await house.crash()
 
 
