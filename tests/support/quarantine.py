@@ -1,6 +1,7 @@
 """The quarantine over some mailboxes, and how those look to their users whatever their files are called."""
 
 import contextlib
+import errno
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -68,6 +69,16 @@ def dying_at(place: str, time: int = 1) -> Callable[[str], None]:
             left[0] -= 1
             if left[0] == 0:
                 raise CrashError(name)
+
+    return point
+
+
+def full_at(place: str) -> Callable[[str], None]:
+    """Return a point at which the disk is full."""
+
+    def point(name: str) -> None:
+        if name == place:
+            raise OSError(errno.ENOSPC, "no space left on device")
 
     return point
 

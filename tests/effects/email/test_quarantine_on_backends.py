@@ -13,7 +13,7 @@ from quell.remediation.v1 import email_pb2, target_pb2
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, do, undo
 from mail_tree import CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
-from quarantine import KEEP, CrashError, Quarantine, dying_at, quarantine
+from quarantine import KEEP, CrashError, Quarantine, dying_at, full_at, quarantine
 from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.domain.mailboxes import Volume
 from quell_email.effects.choosing import Choosing
@@ -21,6 +21,7 @@ from quell_email.effects.quarantine_messages import KIND, QuarantineMessages
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.parsing.parser import Parser
 from quell_executor.contract import EffectContract, World
+from quell_runtime.errors import FullError
 
 DIGEST = sha256(CAMPAIGN)
 COPY = Seen("INBOX", CAMPAIGN, ("\\Flagged", "\\Seen"), ("$Junk", "Work"), DATE + 2800)
@@ -173,6 +174,20 @@ async def test_a_crash_while_taking_loses_and_doubles_nothing(
         assert Counter(mail.see(ANN)) == Counter([NOTE])
         assert (await undo(house.effect, run.plan)).after == [DONE]
     assert Counter(mail.see(ANN)) == left + gone
+
+
+async def test_a_full_disk_takes_nothing_and_says_so(
+    mail: MailWorld, parser: Parser, tmp_path: Path, campaign: Boxes
+) -> None:
+    """What can't be put away safely stays where it is; once there is room, the same order does it."""
+    async with quarantine(mail.another(), parser, tmp_path / "vault", full_at("vault.written")) as house:
+        with pytest.raises(FullError):
+            await do(house.effect, ordered())
+        assert boxes(mail) == campaign
+        assert await house.vault.held(KIND) == []
+    async with quarantine(mail.another(), parser, tmp_path / "vault") as house:
+        assert (await do(house.effect, ordered())).after == [DONE] * 3
+        assert only_campaign_is_gone(mail, campaign)
 
 
 @pytest.mark.parametrize("step", ["added", "quarantine.added"])

@@ -12,6 +12,7 @@ from quell_email.parsing.parser import Parser
 from quell_email.vault.records import Kept, KeptState, kept_id
 from quell_email.vault.vault import Vault
 from quell_executor.effect import PlannedItem
+from quell_runtime.errors import FullError
 from quell_runtime.seams import Clock, Point, nowhere
 
 
@@ -71,7 +72,11 @@ class Taking:
             headers = self.parser.headers(header_block(content))
         except UnparsableError:
             headers = None
-        self.vault.write(sha256, content)
+        try:
+            self.vault.write(sha256, content)
+        except OSError as error:
+            # Told apart from a backend's own errors: that is asked again, a full disk is not.
+            raise FullError("the vault can't be written") from error
         read[sha256] = QuarantineRecord((), headers, self.parser.marks(content))
 
     async def _begun(self, kind: str, action: str, wanted: Sequence[Wanted]) -> list[Kept]:
