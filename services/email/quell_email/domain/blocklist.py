@@ -1,32 +1,13 @@
-"""The one matcher: which pattern blocks a URL. Used at the click, by UrlService and by mail filters."""
+"""The one matcher: which pattern blocks a URL. Used at the click, by UrlService and by mail filters.
 
-from collections import Counter
+It holds texts and numbers alone, in few containers: a hundred thousand entries are nothing that the interpreter's
+garbage collection would have to walk through while clicks wait.
+"""
+
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from quell_email.domain.patterns import Pattern, is_address
 from quell_email.domain.urls import CanonicalUrl
-
-
-@dataclass(slots=True)
-class _Place:
-    """What is blocked at one host, or below it. `lengths` are those of the prefixes, so that each costs one look."""
-
-    whole: bool = False
-    pages: set[str] = field(default_factory=set)
-    prefixes: set[str] = field(default_factory=set)
-    lengths: Counter[int] = field(default_factory=Counter)
-
-    def blocks(self, url: CanonicalUrl) -> str | None:
-        """Return what of `Pattern.target` matches; an empty text if the whole place is blocked."""
-        if self.whole:
-            return ""
-        if url.target in self.pages:
-            return url.target
-        if url.path in self.pages:
-            return url.path
-        found = (url.target[:length] for length in self.lengths)
-        return next((f"{prefix}*" for prefix in found if prefix in self.prefixes), None)
 
 
 class Blocklist:
@@ -34,8 +15,9 @@ class Blocklist:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._places: dict[str, _Place] = {}
         self._patterns: set[str] = set()
+        self._prefixes: dict[str, tuple[tuple[int, int], ...]] = {}
+        """Of each place that has some: how long they are, each length once, and how many are so."""
 
     def __contains__(self, pattern: str) -> bool:
         """Tell whether this pattern, in canonical form, is blocked."""
@@ -43,33 +25,15 @@ class Blocklist:
 
     def add(self, pattern: Pattern) -> None:
         """Block it."""
-        if str(pattern) in self._patterns:
-            return
-        self._patterns.add(str(pattern))
-        place = self._places.setdefault(pattern.place, _Place())
-        if pattern.target is None:
-            place.whole = True
-        elif pattern.prefix:
-            place.prefixes.add(pattern.target)
-            place.lengths[len(pattern.target)] += 1
-        else:
-            place.pages.add(pattern.target)
+        if str(pattern) not in self._patterns:
+            self._patterns.add(str(pattern))
+            self._count(pattern, 1)
 
     def remove(self, pattern: Pattern) -> None:
         """Let it through again."""
-        if str(pattern) not in self._patterns:
-            return
-        self._patterns.remove(str(pattern))
-        place = self._places[pattern.place]
-        if pattern.target is None:
-            place.whole = False
-        elif pattern.prefix:
-            place.prefixes.remove(pattern.target)
-            place.lengths -= Counter([len(pattern.target)])
-        else:
-            place.pages.remove(pattern.target)
-        if place == _Place():
-            del self._places[pattern.place]
+        if str(pattern) in self._patterns:
+            self._patterns.remove(str(pattern))
+            self._count(pattern, -1)
 
     def match(self, url: CanonicalUrl) -> str | None:
         """Return a pattern that blocks the URL, in canonical form, or None."""
@@ -79,17 +43,30 @@ class Blocklist:
                 return found
         for parent in _parents(url.host):
             for port in ports:
-                place = self._places.get(parent + port)
-                if place is not None and place.whole:
+                if parent + port in self._patterns:
                     return parent + port
                 if (found := self._look(f"*.{parent}{port}", url)) is not None:
                     return found
         return None
 
-    def _look(self, name: str, url: CanonicalUrl) -> str | None:
-        place = self._places.get(name)
-        found = place.blocks(url) if place else None
-        return None if found is None else name + found
+    def _look(self, place: str, url: CanonicalUrl) -> str | None:
+        """Return what blocks the URL at a place: the place as a whole, a page of it, or a prefix."""
+        for found in (place, f"{place}{url.target}", f"{place}{url.path}"):
+            if found in self._patterns:
+                return found
+        begins = (f"{place}{url.target[:length]}*" for length, _ in self._prefixes.get(place, ()))
+        return next((found for found in begins if found in self._patterns), None)
+
+    def _count(self, pattern: Pattern, change: int) -> None:
+        if not pattern.prefix or pattern.target is None:
+            return
+        counts = dict(self._prefixes.get(pattern.place, ()))
+        length = len(pattern.target)
+        counts[length] = counts.get(length, 0) + change
+        if left := tuple(pair for pair in counts.items() if pair[1]):
+            self._prefixes[pattern.place] = left
+        else:
+            del self._prefixes[pattern.place]
 
 
 def _parents(host: str) -> Iterator[str]:
