@@ -28,7 +28,9 @@ from quell_email.effects.choosing import Choosing
 from quell_email.effects.quarantine_messages import KIND
 from quell_email.effects.retention import Retention
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
+from quell_email.imap.backend import ImapMailboxes
 from quell_email.imap.forwards import ServerForwards
+from quell_email.imap.index import Index as ImapIndex
 from quell_email.inventory import Inventory
 from quell_email.maildir.backend import Maildirs
 from quell_email.maildir.forwards import HomeForwards
@@ -89,7 +91,7 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         store = await stack.enter_async_context(opened(settings.data / "urls", MIGRATIONS, name="urls", point=point))
         urls = await UrlTable.load(store, clock)
         parser = stack.enter_context(contextlib.closing(Parser()))
-        mailboxes = Maildirs(settings.maildirs, Index(parser), point)
+        mailboxes = await stack.enter_async_context(_mailboxes(settings, parser, point))
         # The centre's keys come with the journal, which the executor reads: it is asked only once it is there.
         executors: list[Executor] = []
         keys = DataKeys(settings.vault_key.read_bytes(), lambda: recovery_key(executors[0].key_set), HOLDER)
@@ -131,6 +133,20 @@ async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         working.cancel()
         await asyncio.wait([working])
+
+
+@contextlib.asynccontextmanager
+async def _mailboxes(settings: EmailSettings, parser: Parser, point: Point) -> AsyncIterator[Mailboxes]:
+    """Reach the mailboxes, on disk or behind their server."""
+    if settings.imap:
+        found = ImapMailboxes(settings.imap, ImapIndex(parser), point)
+        try:
+            yield found
+        finally:
+            await found.close()
+    else:
+        assert settings.maildirs  # noqa: S101 - the settings have one of the two
+        yield Maildirs(settings.maildirs, Index(parser), point)
 
 
 def _link_key(settings: EmailSettings) -> bytes:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, FilePath, IPvAnyNetwork, StringConst
 from quell_email.domain.belonging import domain_of
 from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.imap.managesieve import SieveServer
+from quell_email.imap.settings import ImapServer
 from quell_email.store.clicks import Keep
 from quell_executor.quorum import quorums_of
 from quell_runtime.config import Address, Hex32, Loopback, Peer, Section, Settings
@@ -102,8 +103,10 @@ class EmailSettings(Settings):
     """PEM of its Ed25519 key; the Action Center's configuration has its fingerprint."""
     root_key: Hex32
     """The deployment's root public key."""
-    maildirs: Annotated[str, AfterValidator(_pattern)]
+    maildirs: Annotated[str, AfterValidator(_pattern)] | None = None
     """Where mailboxes are: a path with `{address}`."""
+    imap: ImapServer | None = None
+    """The server of the mailboxes, where they are out of reach; exactly one of the two is needed."""
     retention_days: int = Field(default=44, ge=1, le=3650)
     """Days for which taken messages are kept; then they are purged, and can't be put back."""
     vault_key: Annotated[FilePath, AfterValidator(_secret)]
@@ -130,6 +133,12 @@ class EmailSettings(Settings):
     """By kind, how many of the approvers must have sealed what is carried out; no server can lower it."""
     approvers: dict[str, list[str]] = Field(default_factory=dict)
     """People whose own keys count for that: Ed25519 public keys by name, as people.toml has them."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "EmailSettings":
+        if (self.maildirs is None) == (self.imap is None):
+            raise ValueError("mailboxes are behind maildirs or behind [imap]: exactly one of the two is needed")
+        return self
 
     @model_validator(mode="after")
     def _attainable(self) -> "EmailSettings":

@@ -151,7 +151,15 @@ async def test_what_cant_be_done_is_refused_with_its_reason(house: EmailHouse) -
 async def test_a_wrong_configuration_is_one_line_and_exit_code_2(house: EmailHouse) -> None:
     """It names the key."""
     text = house.config.read_text()
-    for wrong, named in (("mailboxes = 1\n" + text, "mailboxes"), (text.replace("{address}", "all"), "maildirs")):
+    imap = f'[imap]\nmaster_user = "exec"\nmaster_password = "{house.config}"\nmailboxes = "{house.config}"\n'
+    for wrong, named in (
+        ("mailboxes = 1\n" + text, "mailboxes"),
+        (text.replace("{address}", "all"), "maildirs"),
+        (text.replace("maildirs =", "# maildirs ="), "[imap]"),
+        (f'{text}\n{imap}address = "127.0.0.1:993"', "exactly one"),
+        (f'{text}\n{imap}address = "mail.example.org:143"\ntls = "none"', "imap: tls"),
+        (f"{text}\n{imap}", "imap.address is missing"),
+    ):
         house.config.write_text(wrong)
         process = await house.spawn()
         _, said = await process.communicate()

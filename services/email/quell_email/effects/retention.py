@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from quell_email.domain.mailboxes import Mailboxes
+from quell_executor.effect import RefusedError
 from quell_runtime.seams import Clock
 
 log = structlog.get_logger()
@@ -33,8 +34,8 @@ class Retention:
         for mailbox in sorted(await self._mailboxes.addresses()):
             try:
                 await self._purge(mailbox, before)
-            except OSError as error:
-                log.warning("not_purged", errno=error.errno)
+            except (OSError, RefusedError) as error:
+                log.warning("not_purged", error=str(error))
 
     async def _purge(self, mailbox: str, before: datetime) -> None:
         while number := await self._mailboxes.purge(mailbox, before):

@@ -4,14 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb2
 
 from quell_email.domain.mailboxes import Held, Mailboxes, Place, Sight
 from quell_email.domain.selection import SENT, names
 from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, planned
 from quell_email.effects.findings import PURGED, hindered, left_alone
-from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress
+from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 
+log = structlog.get_logger()
 BATCH = 1000
 
 
@@ -82,11 +84,13 @@ class SoftDeleteMessages:
 
     async def marks(self) -> Sequence[Mark]:
         """Read the records of what we hold."""
-        return [
-            _mark(mailbox, held)
-            for mailbox in sorted(await self._mailboxes.addresses())
-            for held in await self._mailboxes.held(mailbox)
-        ]
+        found = []
+        for mailbox in sorted(await self._mailboxes.addresses()):
+            try:
+                found += [_mark(mailbox, held) for held in await self._mailboxes.held(mailbox)]
+            except RefusedError as error:
+                log.warning("marks_not_read", error=str(error))
+        return found
 
 
 def _mark(mailbox: str, held: Held) -> Mark:
