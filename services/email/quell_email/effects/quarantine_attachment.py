@@ -18,7 +18,7 @@ from quell_email.effects.attachment_record import TakenOut
 from quell_email.effects.attachment_search import AttachmentSearch, Sought, notes_of, sought_of, wanted_of
 from quell_email.effects.choosing import Choosing, each_mailbox, planned
 from quell_email.effects.findings import hindered, left_alone
-from quell_email.effects.replacing import KIND, Replacing
+from quell_email.effects.replacing import BATCH, KIND, Replacing
 from quell_email.threads import finished
 from quell_email.vault.records import OURS, Kept, KeptState
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress
@@ -69,13 +69,15 @@ class QuarantineAttachment:
 
         async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
             nonlocal done
-            for item in items:
+            for start in range(0, len(items), BATCH):
+                some = items[start : start + BATCH]
                 if plan.reverts:
-                    await self._replacing.give_back(mailbox, item)
+                    await self._replacing.give_back(mailbox, some)
                 else:
-                    purge_time = self._replacing.clock.now() + self._keep
-                    await self._replacing.take(plan.action, item, _Before.of(item).wanted, purge_time)
-                done += 1
+                    until = self._replacing.clock.now() + self._keep
+                    wanted = [(item, _Before.of(item).wanted) for item in some]
+                    await self._replacing.take(plan.action, mailbox, wanted, until)
+                done += len(some)
                 progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
 
         await each_mailbox([item for item in plan.items if not _Before.of(item).refused], work)

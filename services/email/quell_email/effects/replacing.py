@@ -5,7 +5,7 @@ Broken off anywhere, doing it again comes to the same end, and no copy is lost.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Mailboxes, Place, besides
 from quell_email.domain.mime import UnparsableError, header_block
 from quell_email.domain.splice import inverse, replaced, restored
-from quell_email.effects.attachment_record import AttachmentRecord, Way
+from quell_email.effects.attachment_record import AttachmentRecord, TakenOut, Way
 from quell_email.effects.quarantine_record import QuarantineRecord
 from quell_email.parsing.parser import Parser
 from quell_email.threads import finished
@@ -29,6 +29,7 @@ from quell_runtime.seams import Clock, Point, nowhere
 
 log = structlog.get_logger()
 KIND = "quarantine_attachment"
+BATCH = 16
 TOO_LARGE = "MESSAGE_TOO_LARGE"
 MAX_BYTES = 64 << 20
 """Of a message that is looked into."""
@@ -46,8 +47,22 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class _Change:
+    """A message that is to be changed, and how."""
+
+    item: PlannedItem
+    wanted: Wanted
+    judged: Judged
+    cut: Cutting
+
+    @property
+    def sha256(self) -> str:
+        return self.item.item.message.sha256
+
+
+@dataclass(frozen=True, slots=True)
 class Replacing:
-    """How messages are changed, one at a time."""
+    """How messages are changed, some of a mailbox at a time: to look through it costs more than all else."""
 
     mailboxes: Mailboxes
     vault: Vault
@@ -74,86 +89,101 @@ class Replacing:
             return Judged(refused=TOO_LARGE)
         return await finished(lambda: self._cut(raw, wanted))
 
-    async def take(self, action: str, item: PlannedItem, wanted: Wanted, purge_time: datetime) -> None:
-        """Put the changed message in the place of all copies of one; what can't be changed is left."""
-        message = item.item.message
-        mailbox = message.mailbox.removeprefix("mailboxes/")
-        judged = await self.judge(mailbox, message.sha256, wanted)
-        if not judged.cut or not judged.cut.removed:
-            return
-        record = await self._recorded(action, item, judged, wanted)
-        kept = self._kept(action, item, record, purge_time)
+    async def take(
+        self, action: str, mailbox: str, wanted: Sequence[tuple[PlannedItem, Wanted]], until: datetime
+    ) -> None:
+        """Put changed messages in the place of all copies of these; what can't be changed is left.
+
+        What is taken out is kept until a time.
+        """
+        batch: list[_Change] = []
+        for item, one in wanted:
+            judged = await self.judge(mailbox, item.item.message.sha256, one)
+            if judged.cut and judged.cut.removed:
+                batch.append(_Change(item, one, judged, judged.cut))
+            if len(batch) == BATCH or sum(len(change.judged.raw) for change in batch) > MAX_BYTES:
+                await self._take(action, mailbox, batch, until)
+                batch = []
+        if batch:
+            await self._take(action, mailbox, batch, until)
+
+    async def give_back(self, mailbox: str, items: Sequence[PlannedItem]) -> None:
+        """Put messages back as they were, wherever the changed ones are; what hinders one leaves it as it is."""
+        async with self.vault.giving_back(KIND, [item.key for item in items]) as kept:
+            records = TakenOut.all(kept)
+            digests = {sha256 for one in records for _, sha256 in (one.before, one.after)}
+            there = await self.mailboxes.places(mailbox, digests, sent=True)
+            gone: set[str] = set()
+            for one in records:
+                if one.record.changed in there.keys() - gone and await self._put_back(mailbox, one, there):
+                    gone.add(one.record.changed)
+            await self.mailboxes.remove(mailbox, gone, sent=True)
+            self.point("attachment.removed")
+            left = await self.mailboxes.places(mailbox, digests, sent=True)
+            back = [one.kept.id for one in records if one.record.changed not in left and one.before[1] in left]
+            await self.vault.end(back, KeptState.RELEASED)
+
+    async def _take(self, action: str, mailbox: str, batch: Sequence["_Change"], until: datetime) -> None:
+        digests = {sha256 for change in batch for sha256 in (change.sha256, change.judged.changed_sha256)}
+        there = await self.mailboxes.places(mailbox, digests, sent=True)
+        put: list[str] = []
         try:
-            await self.vault.keep([kept])
+            kept = [await self._recorded(action, change, there, put, until) for change in batch]
+            await self.vault.keep(kept)
         except BaseException:
-            self.vault.abandon(record.contents)
+            self.vault.abandon(put)
             raise
         self.point("attachment.kept")
-        try:
-            await self._exchange(mailbox, message.sha256, judged.changed, record.beside)
-        except HinderedError as hindrance:
-            log.warning("attachment_not_taken", reason=hindrance.reason)
-            await self.vault.end([kept.id], KeptState.RELEASED)
-
-    async def give_back(self, mailbox: str, item: PlannedItem) -> None:
-        """Put a message back as it was, wherever the changed one is; what hinders it leaves it as it is."""
-        async with self.vault.giving_back(KIND, [item.key]) as kept:
-            for one in kept:
-                try:
-                    done = await self._given_back(mailbox, one)
-                except (HinderedError, VaultDamagedError) as hindrance:
-                    log.warning("attachment_not_given_back", kind=type(hindrance).__name__)
-                    continue
-                if done:
-                    await self.vault.end([one.id], KeptState.RELEASED)
-
-    async def _given_back(self, mailbox: str, kept: Kept) -> bool:
-        """Put one message back; tell whether it is back."""
-        record, sha256 = AttachmentRecord.load(kept.before), kept.item.message.sha256
-        changed = await self.mailboxes.read(mailbox, record.changed)
-        if changed is None:
-            return sha256 in (await self.mailboxes.look(mailbox, [sha256], sent=True)).visible
-        texts = {text: await self.vault.get(text) for text in record.contents}
-        content = await finished(lambda: restored(changed, record.pieces(texts), sha256))
-        if content is None:
-            raise VaultDamagedError("it does not lead back")
-        there = await self.mailboxes.places(mailbox, [record.changed, sha256], sent=True)
-        # Those that look alike we have put there ourselves before we were interrupted.
-        beside = besides(there.get(sha256, ()), there.get(record.changed, ()))
-        await self._exchange(mailbox, record.changed, content, beside)
-        return True
-
-    async def _exchange(self, mailbox: str, old: str, content: bytes, beside: Sequence[Place]) -> None:
-        """Put a message in the place of each copy of another, besides copies of it that have nothing to do with it."""
-        places = (await self.mailboxes.places(mailbox, [old], sent=True)).get(old, ())
-        await self.mailboxes.add(mailbox, content, [*places, *beside])
-        self.point("attachment.added")
-        await self.mailboxes.remove(mailbox, [old], sent=True)
+        gone = []
+        for change, one in zip(batch, kept, strict=True):
+            beside = AttachmentRecord.load(one.before).beside
+            try:
+                await self.mailboxes.add(mailbox, change.judged.changed, [*there.get(change.sha256, ()), *beside])
+            except HinderedError as hindrance:
+                log.warning("attachment_not_taken", reason=hindrance.reason)
+                await self.vault.end([one.id], KeptState.RELEASED)
+                continue
+            self.point("attachment.added")
+            gone.append(change.sha256)
+        await self.mailboxes.remove(mailbox, gone, sent=True)
         self.point("attachment.removed")
 
-    async def _recorded(self, action: str, item: PlannedItem, judged: Judged, wanted: Wanted) -> AttachmentRecord:
-        """Put what the way back needs into the vault, and return what is to be written down."""
-        assert judged.cut is not None  # noqa: S101 - asked before
-        message, changed = item.item.message, judged.changed_sha256
-        mailbox = message.mailbox.removeprefix("mailboxes/")
-        there = await self.mailboxes.places(mailbox, [message.sha256, changed], sent=True)
-        original = await finished(lambda: self._original(judged.raw, tuple(there.get(message.sha256, ()))))
-        begun = [one for one in await self.vault.of(KIND, [item.key]) if one.action == action and one.state in OURS]
-        beside = AttachmentRecord.load(begun[0].before).beside if begun else tuple(there.get(changed, ()))
-        back = inverse(judged.raw, judged.cut.pieces)
-        texts = await self._put({piece.text for piece in back if piece.text})
-        ways = tuple(Way(piece.start, piece.end, texts.get(piece.text, "")) for piece in back)
-        return AttachmentRecord(original, changed, wanted, judged.cut.removed, ways, beside)
-
-    async def _put(self, texts: Collection[bytes]) -> dict[bytes, str]:
-        put: dict[bytes, str] = {}
+    async def _put_back(self, mailbox: str, one: TakenOut, there: Mapping[str, Sequence[Place]]) -> bool:
+        """Put one message to where the changed copies are; tell whether it is there."""
+        sha256, record = one.before[1], one.record
+        places = there[record.changed]
         try:
-            for text in texts:
-                put[text] = await self.vault.put(text)
-        except BaseException:
-            self.vault.abandon(put.values())
-            raise
-        return put
+            changed = await self.mailboxes.read(mailbox, record.changed)
+            texts = {text: await self.vault.get(text) for text in record.contents}
+            content = changed and await finished(lambda: restored(changed, record.pieces(texts), sha256))
+            if not content:
+                return False
+            # Those that look alike we have put there ourselves before we were interrupted.
+            await self.mailboxes.add(mailbox, content, [*places, *besides(there.get(sha256, ()), places)])
+        except (HinderedError, VaultDamagedError) as hindrance:
+            log.warning("attachment_not_given_back", kind=type(hindrance).__name__)
+            return False
+        self.point("attachment.added")
+        return True
+
+    async def _recorded(
+        self, action: str, change: "_Change", there: Mapping[str, Sequence[Place]], put: list[str], until: datetime
+    ) -> Kept:
+        """Put what the way back needs into the vault; `put` is told what. Return what is to be written down."""
+        judged = change.judged
+        original = await finished(lambda: self._original(judged.raw, tuple(there.get(change.sha256, ()))))
+        known = await self.vault.of(KIND, [change.item.key])
+        begun = [one for one in known if one.action == action and one.state in OURS]
+        before = AttachmentRecord.load(begun[0].before).beside if begun else there.get(judged.changed_sha256, ())
+        back, texts = inverse(judged.raw, change.cut.pieces), {b"": ""}
+        for text in {piece.text for piece in back if piece.text}:
+            texts[text] = await self.vault.put(text)
+            put.append(texts[text])
+        ways = tuple(Way(piece.start, piece.end, texts[piece.text]) for piece in back)
+        record = AttachmentRecord(
+            original, judged.changed_sha256, change.wanted, change.cut.removed, ways, tuple(before)
+        )
+        return self._kept(action, change.item, record, until)
 
     def _cut(self, raw: bytes, wanted: Wanted) -> Judged:
         try:
