@@ -1,6 +1,5 @@
 """Mailboxes as Maildir++ trees. Each method is one trip to a worker thread, however many messages it is about."""
 
-import asyncio
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,19 +13,10 @@ from quell_email.domain.mailboxes import Found, Held, Place, Sight, Volume
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import adding, moving, purging, search
 from quell_email.maildir.index import Index
+from quell_email.threads import finished
 from quell_runtime.seams import Point, micros, nowhere
 
 T = TypeVar("T")
-
-
-async def finished(work: Callable[[], T]) -> T:
-    """Do blocking work in a thread. Whoever is cancelled meanwhile waits: nothing is to change behind its back."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
 
 
 class Maildirs:

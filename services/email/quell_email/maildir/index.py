@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass
 
 from quell_email.domain.facts import Headers
+from quell_email.domain.legible import answers
 from quell_email.domain.mime import MAX_HEADER_BYTES, UnparsableError, header_block
 from quell_email.domain.selection import Criterion
 from quell_email.maildir.files import regular
@@ -77,21 +78,8 @@ class Index:
         return facts.marks
 
     def answers(self, file: File, wanted: Criterion) -> bool | None:
-        """Tell whether the message answers the criterion, but for its place; None: it can't be read, so who knows.
-
-        Cheap questions come first: the body of a message is read only if all else is as asked.
-        """
-        if wanted.sha256 and (self.sha256(file) != wanted.sha256 or not wanted.legible):
-            return self.sha256(file) == wanted.sha256
-        headers = self.headers(file)
-        if headers is None:
-            return None
-        if not wanted.allows_headers(headers):
-            return False
-        if not wanted.asks_body:
-            return True
-        marks = self.marks(file)
-        return None if marks is None else wanted.allows_marks(marks)
+        """Tell whether the message answers the criterion, but for its place; None: it can't be read, so who knows."""
+        return answers(_Message(self, file), wanted)
 
     def _parse_headers(self, start: bytes) -> Headers | None:
         try:
@@ -112,6 +100,24 @@ class Index:
                     self._known.pop(stale, None)
             self._known[_stamp(status)] = known
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A file that is read as far as is needed."""
+
+    index: Index
+    file: File
+
+    @property
+    def sha256(self) -> str:
+        return self.index.sha256(self.file)
+
+    def headers(self) -> Headers | None:
+        return self.index.headers(self.file)
+
+    def marks(self) -> frozenset[bytes] | None:
+        return self.index.marks(self.file)
 
 
 def _stamp(status: os.stat_result) -> Stamp:
