@@ -268,6 +268,26 @@ async def test_a_copy_of_another_delivery_is_neither_lost_nor_doubled(tree: Mail
     assert sum(CAMPAIGN in key for key in seen(tree, ALL[0]).elements()) == 2  # type: ignore[operator]
 
 
+async def test_messages_that_write_one_attachment_in_two_ways_stay_two(tree: MailTree, house: Attachments) -> None:
+    """Without it they would be the same bytes; each comes back as it was."""
+    tree.deliver(ALL[0], CAMPAIGN.replace(b"SSBhbSBubyBQREYu", b"SSBhbSBu\r\nbyBQREYu"), base="7.other")
+    before = all_seen(tree)
+    run = await do(house.effect, EVERYWHERE)
+    assert run.after == [DONE] * 4
+    assert len({raw for raw in in_sight(tree)[ALL[0]] if b"X-Quell" in raw}) == 2
+    assert (await undo(house.effect, run.plan)).after == [DONE] * 4
+    assert all_seen(tree) == before
+
+
+async def test_a_message_that_is_too_large_is_refused(tree: MailTree, house: Attachments) -> None:
+    """Nobody has looked into it, so nobody can tell."""
+    path = tree.deliver(ALL[0], CAMPAIGN + b"x" * (64 << 20), base="7.large")
+    order = of_message({"file_name": "bill.pdf"}, ALL[0], message_id="campaign-1@evil.example")
+    run = await do(house.effect, order)
+    assert sorted(zip(run.after, run.reasons, strict=True)) == [(DONE, ""), (REFUSED, "MESSAGE_TOO_LARGE")]
+    assert path.exists()
+
+
 async def test_what_was_redelivered_before_undo_stays(tree: MailTree, house: Attachments) -> None:
     """A copy of the original that came later is none of those that come back."""
     before = seen(tree, ALL[0])

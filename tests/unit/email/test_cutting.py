@@ -145,7 +145,13 @@ def test_a_notice_takes_its_place(end: bytes, wanted: Wanted) -> None:
     assert isinstance(text, bytes)
     assert "evil.exe" in text.decode()
     assert f"{len(EVIL)} bytes, SHA-256 {DIGEST}" in text.decode()
-    assert after["X-Quell"].split() == ["attachment", "removed;", "part=2;", f"sha256={DIGEST}"]
+    assert after["X-Quell"].split() == [
+        "attachment",
+        "removed;",
+        f"message={_digest(raw)};",
+        "part=2;",
+        f"sha256={DIGEST}",
+    ]
     assert replaced(raw, found.pieces).count(b"\n") == replaced(raw, found.pieces).count(end)
 
 

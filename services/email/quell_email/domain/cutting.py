@@ -64,7 +64,7 @@ def cutting(raw: bytes, wanted: Wanted) -> Cutting:
     cuts = [_cut(part, one) for part, one in zip(found, removed, strict=True)]
     top = (*found[0].above, found[0])[0]
     at = top.head + len(own_headers(top)[0])
-    pieces = (Piece(at, at, _header(removed, _line_end(raw, at))), *cuts)
+    pieces = (Piece(at, at, _header(raw, removed, _line_end(raw, at))), *cuts)
     _prove(raw, pieces, removed)
     signature = after_change(header_block(raw))
     # The headers of the only part are the message's own, and signed.
@@ -77,8 +77,10 @@ def _removed(part: Part) -> Removed:
     return Removed(part.number, hashlib.sha256(content).hexdigest(), len(content), tuple(file_names(part)))
 
 
-def _header(removed: Sequence[Removed], end: bytes) -> bytes:
-    said = [f"part={one.part}; sha256={one.sha256}" for one in removed]
+def _header(raw: bytes, removed: Sequence[Removed], end: bytes) -> bytes:
+    # Two messages that differ only in how they wrote the same attachment must not become one.
+    said = [f"message={hashlib.sha256(raw).hexdigest()}"]
+    said += [f"part={one.part}; sha256={one.sha256}" for one in removed]
     return (f";{end.decode()} ".join(["X-Quell: attachment removed", *said]) + end.decode()).encode()
 
 

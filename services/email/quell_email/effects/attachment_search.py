@@ -1,7 +1,7 @@
 """Which messages an order means that wants an attachment taken out: those that have it, and those that had it."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,11 +13,12 @@ from quell_email.domain.selection import Criterion, criteria
 from quell_email.domain.signatures import Signature
 from quell_email.effects.attachment_record import TakenOut
 from quell_email.effects.choosing import Choosing, Chosen, notes
+from quell_email.effects.judging import Judged
 from quell_email.effects.replacing import KIND, Replacing
 from quell_email.threads import finished
 
 AT_ONCE = 4
-"""Messages that are in memory at a time."""
+"""Mailboxes that are looked into at a time."""
 SIGNED = {
     Signature.BROKEN: "carry a DKIM signature over what is changed: it will not verify afterwards",
     Signature.DOUBTFUL: "carry a DKIM signature over the beginning of the body: it may not verify afterwards",
@@ -103,23 +104,35 @@ class AttachmentSearch:
         return await finished(read)
 
     async def _looked_at(self, chosen: Sequence[Chosen], wanted: Wanted) -> list[Sought]:
+        by_mailbox: dict[str, list[Chosen]] = defaultdict(list)
+        for one in chosen:
+            by_mailbox[one.mailbox].append(one)
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def one(each: Chosen) -> Sought:
+        async def look(mailbox: str, some: Sequence[Chosen]) -> list[Sought]:
             async with turn:
-                return await self._look_at(each, wanted)
+                return await self._look_at(mailbox, some, wanted)
 
-        return await asyncio.gather(*map(one, chosen))
+        found = await asyncio.gather(*(look(mailbox, some) for mailbox, some in by_mailbox.items()))
+        return [one for some in found for one in some]
 
-    async def _look_at(self, chosen: Chosen, wanted: Wanted) -> Sought:
-        if chosen.refused:
-            return Sought(chosen)
-        judged = await self._replacing.judge(chosen.mailbox, chosen.message.sha256, wanted)
-        if judged.refused:
-            return Sought(replace(chosen, refused=judged.refused))
-        if judged.cut is None or not judged.cut.removed:
-            return Sought(chosen, absent=judged.cut is not None)
-        return Sought(chosen, changed=judged.changed_sha256, signature=judged.cut.signature)
+    async def _look_at(self, mailbox: str, chosen: Sequence[Chosen], wanted: Wanted) -> list[Sought]:
+        """Look into messages of one mailbox; what is not in sight, or left alone by a rule, is returned as it is."""
+        found = {one.message.sha256: Sought(one) for one in chosen}
+
+        def look(sha256: str, judged: Judged) -> None:
+            one = found[sha256].chosen
+            if judged.refused:
+                found[sha256] = Sought(replace(one, refused=judged.refused))
+            elif not judged.cut.removed:
+                found[sha256] = Sought(one, absent=True)
+            else:
+                found[sha256] = Sought(one, changed=judged.changed_sha256, signature=judged.cut.signature)
+
+        asked = {one.message.sha256: wanted for one in chosen if not one.refused}
+        if asked:
+            await self._replacing.judging.each(mailbox, asked, look)
+        return list(found.values())
 
 
 def wanted_of(order: email_pb2.QuarantineAttachment) -> Wanted:

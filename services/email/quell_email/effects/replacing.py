@@ -4,46 +4,28 @@ Each step is durable before the next: the pieces, their record, the new copies, 
 Broken off anywhere, doing it again comes to the same end, and no copy is lost.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
-from quell_email.domain.attachments import CutError, Wanted
-from quell_email.domain.cutting import Cutting
-from quell_email.domain.errors import HinderedError
+from quell_email.domain.attachments import Wanted
 from quell_email.domain.mailboxes import Mailboxes, Place, besides
 from quell_email.domain.mime import UnparsableError, header_block
-from quell_email.domain.splice import inverse, replaced, restored
+from quell_email.domain.splice import inverse, restored
 from quell_email.effects.attachment_record import AttachmentRecord, TakenOut, Way
+from quell_email.effects.judging import Judged, Judging
 from quell_email.effects.quarantine_record import QuarantineRecord
 from quell_email.parsing.parser import Parser
 from quell_email.threads import finished
 from quell_email.vault.records import OURS, Kept, KeptState, kept_id
 from quell_email.vault.vault import Vault
-from quell_executor.effect import PlannedItem, RefusedError
-from quell_runtime.locked import VaultDamagedError
+from quell_executor.effect import PlannedItem
 from quell_runtime.seams import Clock, Point, nowhere
 
-log = structlog.get_logger()
 KIND = "quarantine_attachment"
-BATCH = 16
-TOO_LARGE = "MESSAGE_TOO_LARGE"
-MAX_BYTES = 64 << 20
-"""Of a message that is looked into."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What is to be done to a message: cut; or why not: `refused` in upper snake case. Neither: it is not in sight."""
-
-    raw: bytes = field(default=b"", repr=False)
-    cut: Cutting | None = None
-    refused: str = ""
-    changed: bytes = field(default=b"", repr=False)
-    changed_sha256: str = ""
+BATCH = 32
+MOST_BYTES = 64 << 20
+"""Of messages that are in memory at a time, and one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,6 @@ class _Change:
     item: PlannedItem
     wanted: Wanted
     judged: Judged
-    cut: Cutting
 
     @property
     def sha256(self) -> str:
@@ -70,24 +51,10 @@ class Replacing:
     clock: Clock
     point: Point = field(default=nowhere)
 
-    async def judge(self, mailbox: str, sha256: str, wanted: Wanted) -> Judged:
-        """Look into a message. It changes nothing.
-
-        Raises:
-            RefusedError: The mailboxes can't be reached.
-
-        """
-        try:
-            raw = await self.mailboxes.read(mailbox, sha256)
-        except RefusedError as refusal:
-            if refusal.failure.reason != TOO_LARGE:
-                raise
-            return Judged(refused=TOO_LARGE)
-        if raw is None:
-            return Judged()
-        if len(raw) > MAX_BYTES:
-            return Judged(refused=TOO_LARGE)
-        return await finished(lambda: self._cut(raw, wanted))
+    @property
+    def judging(self) -> Judging:
+        """How messages are looked into."""
+        return Judging(self.mailboxes, self.parser)
 
     async def take(
         self, action: str, mailbox: str, wanted: Sequence[tuple[PlannedItem, Wanted]], until: datetime
@@ -96,104 +63,99 @@ class Replacing:
 
         What is taken out is kept until a time.
         """
-        batch: list[_Change] = []
-        for item, one in wanted:
-            judged = await self.judge(mailbox, item.item.message.sha256, one)
-            if judged.cut and judged.cut.removed:
-                batch.append(_Change(item, one, judged, judged.cut))
-            if len(batch) == BATCH or sum(len(change.judged.raw) for change in batch) > MAX_BYTES:
-                await self._take(action, mailbox, batch, until)
-                batch = []
-        if batch:
-            await self._take(action, mailbox, batch, until)
+        pending = {item.item.message.sha256: (item, one) for item, one in wanted}
+        while pending:
+            judged: dict[str, Judged] = {}
+
+            def look(sha256: str, found: Judged, judged: dict[str, Judged] = judged) -> None:
+                if sum(len(one.raw) for one in judged.values()) <= MOST_BYTES:
+                    judged[sha256] = found
+
+            await self.judging.each(mailbox, {sha256: one for sha256, (_, one) in pending.items()}, look)
+            changes = [_Change(*pending[sha256], one) for sha256, one in judged.items() if one.cut.removed]
+            if changes:
+                await self._take(action, mailbox, changes, until)
+            pending = {sha256: pending[sha256] for sha256 in pending.keys() - judged} if judged else {}
 
     async def give_back(self, mailbox: str, items: Sequence[PlannedItem]) -> None:
         """Put messages back as they were, wherever the changed ones are; what hinders one leaves it as it is."""
         async with self.vault.giving_back(KIND, [item.key for item in items]) as kept:
             records = TakenOut.all(kept)
+            pending = {one.record.changed: one for one in records}
+            while pending:
+                seen = await self._give_back(mailbox, pending)
+                pending = {changed: pending[changed] for changed in pending.keys() - seen} if seen else {}
             digests = {sha256 for one in records for _, sha256 in (one.before, one.after)}
-            there = await self.mailboxes.places(mailbox, digests, sent=True)
-            gone: set[str] = set()
-            for one in records:
-                if one.record.changed in there.keys() - gone and await self._put_back(mailbox, one, there):
-                    gone.add(one.record.changed)
-            await self.mailboxes.remove(mailbox, gone, sent=True)
-            self.point("attachment.removed")
             left = await self.mailboxes.places(mailbox, digests, sent=True)
             back = [one.kept.id for one in records if one.record.changed not in left and one.before[1] in left]
             await self.vault.end(back, KeptState.RELEASED)
 
-    async def _take(self, action: str, mailbox: str, batch: Sequence["_Change"], until: datetime) -> None:
-        digests = {sha256 for change in batch for sha256 in (change.sha256, change.judged.changed_sha256)}
-        there = await self.mailboxes.places(mailbox, digests, sent=True)
+    async def _take(self, action: str, mailbox: str, changes: Sequence[_Change], until: datetime) -> None:
+        changed = {change.judged.changed_sha256: change for change in changes}
+        there = await self.mailboxes.places(mailbox, {*changed, *(change.sha256 for change in changes)}, sent=True)
         put: list[str] = []
         try:
-            kept = [await self._recorded(action, change, there, put, until) for change in batch]
-            await self.vault.keep(kept)
+            records = {sha256: await self._recorded(action, change, there, put) for sha256, change in changed.items()}
+            await self.vault.keep([self._kept(action, changed[one].item, records[one], until) for one in records])
         except BaseException:
             self.vault.abandon(put)
             raise
         self.point("attachment.kept")
-        gone = []
-        for change, one in zip(batch, kept, strict=True):
-            beside = AttachmentRecord.load(one.before).beside
-            try:
-                await self.mailboxes.add(mailbox, change.judged.changed, [*there.get(change.sha256, ()), *beside])
-            except HinderedError as hindrance:
-                log.warning("attachment_not_taken", reason=hindrance.reason)
-                await self.vault.end([one.id], KeptState.RELEASED)
-                continue
-            self.point("attachment.added")
-            gone.append(change.sha256)
-        await self.mailboxes.remove(mailbox, gone, sent=True)
+        wanted = {one: [*there.get(changed[one].sha256, ()), *record.beside] for one, record in records.items()}
+        done = await self.mailboxes.add_each(mailbox, wanted, lambda one: changed[one].judged.changed)
+        self.point("attachment.added")
+        await self.mailboxes.remove(mailbox, [changed[one].sha256 for one in done], sent=True)
         self.point("attachment.removed")
 
-    async def _put_back(self, mailbox: str, one: TakenOut, there: Mapping[str, Sequence[Place]]) -> bool:
-        """Put one message to where the changed copies are; tell whether it is there."""
-        sha256, record = one.before[1], one.record
-        places = there[record.changed]
-        try:
-            changed = await self.mailboxes.read(mailbox, record.changed)
-            texts = {text: await self.vault.get(text) for text in record.contents}
-            content = changed and await finished(lambda: restored(changed, record.pieces(texts), sha256))
-            if not content:
-                return False
+    async def _give_back(self, mailbox: str, pending: Mapping[str, TakenOut]) -> set[str]:
+        """Put some back; return the digests of the changed messages that were looked at."""
+        seen: set[str] = set()
+        contents: dict[str, bytes] = {}
+
+        def look(changed: str, raw: bytes) -> None:
+            if sum(map(len, contents.values())) <= MOST_BYTES:
+                seen.add(changed)
+                if content := self._restored(pending[changed], raw):
+                    contents[pending[changed].before[1]] = content
+
+        await self.mailboxes.read_each(mailbox, pending.keys(), look)
+        there = await self.mailboxes.places(mailbox, {*seen, *contents}, sent=True)
+        changed = {pending[one].before[1]: one for one in seen if one in there}
+        wanted = {}
+        for sha256 in contents.keys() & changed:
+            places = there[changed[sha256]]
             # Those that look alike we have put there ourselves before we were interrupted.
-            await self.mailboxes.add(mailbox, content, [*places, *besides(there.get(sha256, ()), places)])
-        except (HinderedError, VaultDamagedError) as hindrance:
-            log.warning("attachment_not_given_back", kind=type(hindrance).__name__)
-            return False
+            wanted[sha256] = [*places, *besides(there.get(sha256, ()), places)]
+        done = await self.mailboxes.add_each(mailbox, wanted, contents.get)
         self.point("attachment.added")
-        return True
+        await self.mailboxes.remove(mailbox, [changed[sha256] for sha256 in done], sent=True)
+        self.point("attachment.removed")
+        return seen
+
+    def _restored(self, taken: TakenOut, raw: bytes) -> bytes | None:
+        texts = {}
+        for text in taken.record.contents:
+            content = self.vault.read(text)
+            if content is None:
+                return None
+            texts[text] = content
+        return restored(raw, taken.record.pieces(texts), taken.before[1])
 
     async def _recorded(
-        self, action: str, change: "_Change", there: Mapping[str, Sequence[Place]], put: list[str], until: datetime
-    ) -> Kept:
+        self, action: str, change: _Change, there: Mapping[str, Sequence[Place]], put: list[str]
+    ) -> AttachmentRecord:
         """Put what the way back needs into the vault; `put` is told what. Return what is to be written down."""
         judged = change.judged
         original = await finished(lambda: self._original(judged.raw, tuple(there.get(change.sha256, ()))))
         known = await self.vault.of(KIND, [change.item.key])
         begun = [one for one in known if one.action == action and one.state in OURS]
-        before = AttachmentRecord.load(begun[0].before).beside if begun else there.get(judged.changed_sha256, ())
-        back, texts = inverse(judged.raw, change.cut.pieces), {b"": ""}
+        beside = AttachmentRecord.load(begun[0].before).beside if begun else there.get(judged.changed_sha256, ())
+        back, texts = inverse(judged.raw, judged.cut.pieces), {b"": ""}
         for text in {piece.text for piece in back if piece.text}:
             texts[text] = await self.vault.put(text)
             put.append(texts[text])
         ways = tuple(Way(piece.start, piece.end, texts[piece.text]) for piece in back)
-        record = AttachmentRecord(
-            original, judged.changed_sha256, change.wanted, change.cut.removed, ways, tuple(before)
-        )
-        return self._kept(action, change.item, record, until)
-
-    def _cut(self, raw: bytes, wanted: Wanted) -> Judged:
-        try:
-            cut = self.parser.cutting(raw, wanted)
-        except CutError as refusal:
-            return Judged(refused=refusal.reason)
-        if cut is None:
-            return Judged(refused="MESSAGE_UNPARSABLE")
-        changed = replaced(raw, cut.pieces)
-        return Judged(raw, cut, changed=changed, changed_sha256=hashlib.sha256(changed).hexdigest())
+        return AttachmentRecord(original, judged.changed_sha256, change.wanted, judged.cut.removed, ways, tuple(beside))
 
     def _original(self, raw: bytes, places: tuple[Place, ...]) -> QuarantineRecord:
         try:
