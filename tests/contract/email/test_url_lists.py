@@ -1,16 +1,19 @@
 """What UrlService lists: entries with their hits, and clicks for those who may see them."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import grpc
 import httpx
 import pytest
 from quell.email.v1 import url_service_pb2, url_service_pb2_grpc
+from quell.executor.v1 import executor_service_pb2
 from quell.remediation.v1 import email_pb2, remediation_pb2
 
 from email_house import LINK_KEY, EmailHouse
 from eventually import eventually
+from kit_house import IDENTITY, sealed
 from quell_runtime.click_links import link
 from quell_runtime.client import problem
 
@@ -83,6 +86,26 @@ async def test_clicks_are_listed_only_if_they_are_kept(house: EmailHouse) -> Non
     ]
     (stopped,) = await listed("answer = BLOCKED")
     assert (stopped.url, stopped.pattern, stopped.recipient) == ("evil.example/a", "evil.example", "")
+
+
+async def test_a_block_for_a_time_ends_by_itself(house: EmailHouse) -> None:
+    """On the warrant's own authority: nobody is asked; the control is the entry beside it, which stays."""
+    await blocked(house, "bad.example")
+    urls = [f"https://{host}.example/" for host in ("evil", "bad")]
+    links = [link(f"http://127.0.0.1:{house.click_port}", LINK_KEY, url) for url in urls]
+
+    async def codes() -> list[int]:
+        async with httpx.AsyncClient() as client:
+            return [(await client.get(each)).status_code for each in links]
+
+    async with house.conversation() as talk:
+        order = remediation_pb2.Remediation(block_url=email_pb2.BlockUrl(pattern="evil.example"))
+        times = {"expires": timedelta(seconds=4), "reverts": timedelta(seconds=5)}
+        warrant = talk.center.warrant(order, target_key=b"", executor_key=IDENTITY.key_id, **times)
+        await talk.say(warrants=executor_service_pb2.Warrants(warrants=[sealed(warrant)]))
+        await talk.receipt(warrant)
+        assert await codes() == [403, 403]
+    assert await eventually(codes, lambda found: found == [302, 403], within=30) == [302, 403]
 
 
 @pytest.mark.parametrize(

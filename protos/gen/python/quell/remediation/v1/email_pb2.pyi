@@ -235,7 +235,9 @@ class BlockUrl(_message.Message):
 
     PATTERN_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
-    """Required. What is blocked: a URL, a host, `*.host`, or `host/path*`. Refused if it would block a public suffix."""
+    """Required. What is blocked: a URL, a host (`~host` is the same), `*.host`, or `host/path*`. Refused if it would block
+    a public suffix.
+    """
     def __init__(
         self,
         *,
