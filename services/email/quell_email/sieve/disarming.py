@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from quell_email.domain.belonging import Whose, recipients, shown, whose
 from quell_email.domain.forwards import TURNED_OFF, Judged
@@ -13,9 +14,10 @@ from quell_email.sieve.tree import Node, Strings, Tag, parse, walk
 
 MOST_RULES = 50
 LONGEST_RULE = 100
+LONGEST_LINE = 1000
 
 _FORWARDING_WORD = re.compile(rb"redirect|notify|report|include|pipe|filter|execute", re.IGNORECASE)
-_RULE_NAME = re.compile(rb"^#+[ \t]*(?:rule:\[([^\]\r\n]*)\]|.*\bRulename:[ \t]*([^|\r\n]*))", re.MULTILINE)
+_RULE_NAME = re.compile(rb"#[# \t]{0,9}rule:\[([^\]]*)\]|#.*?Rulename:[ \t]*([^|]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,9 @@ def _without(script: bytes, cuts: Sequence[tuple[Sequence[Token], bytes]]) -> by
 
 
 def _names(script: bytes) -> tuple[str, ...]:
-    found = (match[1] or match[2] or b"" for match in _RULE_NAME.finditer(script))
-    return tuple(name.decode("utf-8", "replace").strip()[:LONGEST_RULE] for name in found)[:MOST_RULES]
+    found = (_RULE_NAME.match(line[:LONGEST_LINE]) for line in script.splitlines() if line.startswith(b"#"))
+    names = ((match[1] or match[2] or b"").decode("utf-8", "replace").strip() for match in found if match)
+    return tuple(name[:LONGEST_RULE] for name in islice(names, MOST_RULES))
 
 
 def _said(script: bytes, nodes: Iterator[Node]) -> Iterator[str]:

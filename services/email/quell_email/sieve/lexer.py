@@ -11,6 +11,9 @@ from enum import StrEnum, auto
 
 from quell_email.domain.forwards import MOST_SCRIPT_BYTES
 
+MOST_TOKENS = 30_000
+"""Tokens of a script that is read: who has more has them so that it takes long."""
+
 
 class SieveSyntaxError(ValueError):
     """It is no script that can be read. `offset` is where that shows."""
@@ -76,7 +79,11 @@ def tokens(script: bytes) -> Iterator[Token]:
         if stray := pattern.search(script):
             raise SieveSyntaxError(what, stray.start())
     place = _after_gap(script, 0)
+    number = 0
     while place < len(script):
+        number += 1
+        if number > MOST_TOKENS:
+            raise SieveSyntaxError("too long", place)
         found = _TOKEN.match(script, place)
         if not found or (found["identifier"] and _MULTILINE.match(script, place)):
             raise SieveSyntaxError("no token", place)

@@ -11,6 +11,7 @@ from quell_email.sieve.tree import Argument, Node, Strings
 from quell_email.sieve.values import UNKNOWN, Values, Variables, decoded, expanded, joined, plain_name
 
 MOST_STEPS = 200_000
+"""Commands that are gone through, each counted once more for each variable there is."""
 MOST_VARIABLES = 128
 """Pigeonhole's own limit."""
 SAME = frozenset({"lower", "upper", "lowerfirst", "upperfirst"})
@@ -69,7 +70,7 @@ class _Run:
         return variables
 
     def _count(self, variables: Variables) -> None:
-        self.steps += 1
+        self.steps += 1 + len(variables)
         if self.steps > MOST_STEPS or len(variables) > MOST_VARIABLES:
             raise UnclearError("it is too intricate")
 

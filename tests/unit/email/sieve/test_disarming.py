@@ -123,6 +123,8 @@ UNCLEAR = [
     "if true {" * 33 + 'redirect "x@evil.test";' + "}" * 33,
     "if not " + "not " * 40 + 'true { redirect "x@evil.test"; }',
     'include :global "fwd"; global "to";',
+    "keep;" * 20_000 + 'redirect "x@evil.test";',
+    "".join(f'set "v{number}" "x";' for number in range(100)) + "if true {}" * 2000 + 'redirect "x@evil.test";',
     "foreverypart {" * 4 + 'set "a" "${a}x"; break;' + "}" * 4 + 'redirect "b@${a}.test";',
 ]  # fmt: skip
 
@@ -153,6 +155,7 @@ def test_what_cant_be_read_and_has_no_word_that_forwards_is_left_alone() -> None
 @pytest.mark.parametrize(
     ("script", "rules"),
     [
+        (b"## Flag: |UniqueId:1|Rulename: Work \n#" + b"#" * 5000 + b"\nfoo;", ("Work",)),
         (b'# rule:[Work]\nfileinto "A";\n# rule:[Home]\nfoo;', ("Work", "Home")),
         (b'require "fileinto"; if true { fileinto "A"; } redirect "a@corp.test"; foo;',
          ('fileinto "A"', 'redirect "a@corp.test"', "foo")),
