@@ -205,3 +205,34 @@ def test_too_many_links_are_unparsable() -> None:
     many = b"\r\n".join(b"https://h%d.example/" % number for number in range(MAX_LINKS + 1))
     with pytest.raises(UnparsableError):
         read_links(b"\r\n" + many)
+
+
+FRAGMENTS = [
+    b"Content-Type: multipart/mixed; boundary=b\r\n",
+    b"Content-Type: text/html; charset=utf-16\r\n",
+    b"Content-Type: text/plain; format=flowed; delsp=yes\r\n",
+    b"Content-Type: message/rfc822\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"Content-Transfer-Encoding: quoted-printable\r\n",
+    b'<a href="https://a.example/">',
+    b"<base href='https://e.x/'>",
+    b"https://b.example/x ",
+    b"www.d.example \r\n",
+    b"aHR0cHM6Ly9jLmV4YW1wbGUv",
+    *(b"--b\r\n", b"--b--\r\n", b"Subject: x\r\n", b"\r\n", b"\n", b"\0", b"=\r\n", b"=3D", b"\xe9"),
+    *(b"<!--", b"-->", b"&#1;"),
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30))
+def test_hostile_mail_is_changed_in_its_links_or_not_at_all(fragments: list[bytes]) -> None:
+    """With no new link it is the same; with new ones nothing is found afterwards but them, and what was left alone."""
+    raw = b"".join(fragments)
+    try:
+        told = read_links(raw)
+    except (UnparsableError, ValueError, LookupError):
+        return
+    assert rewritten(raw, told["parts"], [None] * len(told["urls"])).raw == raw
+    after = rewritten(raw, told["parts"], [NEW] * len(told["urls"]))
+    if not told["left"] and not after.encoding and after.links:
+        assert NEW in read_links(after.raw)["urls"]
