@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+from google.protobuf.message import DecodeError
 from quell.journal.v1 import plan_pb2
 from quell.remediation.v1 import remediation_pb2
 
@@ -17,6 +19,7 @@ from quell_email.maildir.files import directory, listed, read_text, write_durabl
 from quell_executor.effect import Mark, PlannedItem
 from quell_executor.parts import decode_item, encode_item
 
+log = structlog.get_logger()
 SUFFIX = ".json"
 
 
@@ -66,7 +69,11 @@ def _read(name: str, folder: int) -> Mark | None:
     text = read_text(name, folder)
     if text is None:
         return None
-    held = json.loads(text)
-    remediation = remediation_pb2.Remediation.FromString(bytes.fromhex(held["remediation"]))
-    item = plan_pb2.PlannedItem.FromString(bytes.fromhex(held["item"]))
-    return Mark(held["action"], remediation, decode_item(item))
+    try:
+        held = json.loads(text)
+        remediation = remediation_pb2.Remediation.FromString(bytes.fromhex(held["remediation"]))
+        item = plan_pb2.PlannedItem.FromString(bytes.fromhex(held["item"]))
+        return Mark(held["action"], remediation, decode_item(item))
+    except (ValueError, KeyError, TypeError, DecodeError):
+        log.warning("pre_image_damaged", file=name)
+        return None

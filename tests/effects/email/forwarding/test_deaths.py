@@ -76,3 +76,15 @@ async def test_marks_alone_give_all_back(tree: HomeTree, effect: TurnOffExternal
     run = await carry_out(effect, await effect.plan_revert(Plan((mark.item,), frozenset())))
     assert (run.before, run.after) == ([PLANNED], [DONE])
     assert tree.photograph(ANN) == before
+
+
+async def test_what_is_damaged_is_left_out(tree: HomeTree, effect: TurnOffExternalForwarding, tmp_path: Path) -> None:
+    """One pre-image that can't be read is no reason to forget the others; the journal's own undo needs none."""
+    before = tree.photograph(ANN)
+    run = await do(effect, ORDER)
+    first, second, _ = sorted((tmp_path / "kept").iterdir())
+    first.write_bytes(b"{")
+    second.write_bytes(b'{"action": "a", "remediation": "zz", "item": ""}')
+    assert len(await effect.marks()) == 1
+    await carry_out(effect, await effect.plan_revert(run.plan))
+    assert tree.photograph(ANN) == before
