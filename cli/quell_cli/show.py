@@ -132,14 +132,20 @@ def _item(found: item_pb2.Item) -> str:
             return f"{found.message.mailbox.removeprefix('mailboxes/')} {found.message.folder}: {found.message.subject}"
         case "file" | "start" | "finding":
             return _on_disk(found)
-        case "url":
-            return found.url.pattern
+        case "url" | "device":
+            return found.url.pattern or found.device.aspect
         case "process":
             return f"{found.process.pid} {found.process.path}"
-        case "device":
-            return found.device.aspect
+        case "forwarding":
+            return _forwarding(found.forwarding)
         case kind:
             return str(kind)
+
+
+def _forwarding(found: item_pb2.ForwardingItem) -> str:
+    told = f"{found.place}: to {', '.join(found.addresses) or 'where nobody can tell'}"
+    others = f", with {', '.join(found.other_rules)}" if found.other_rules else ""
+    return f"{told}; off as a whole, since {found.whole}{others}" if found.whole else told
 
 
 def _on_disk(found: item_pb2.Item) -> str:
