@@ -36,7 +36,8 @@ async def page(rows: int) -> float:
 def _fill(path: Path, rows: int) -> None:
     database = sqlite3.connect(path)
     step = rows // PENDING
-    database.executemany(ACTIONS.upsert, (ACTIONS.dump(_action(n, waits=n % step == 0)) for n in range(rows)))
+    rows_of = (ACTIONS.write(None, _action(number, waits=number % step == 0)) for number in range(rows))
+    database.executemany(ACTIONS.upsert, (values for _, values in rows_of))
     database.commit()
     database.close()
 

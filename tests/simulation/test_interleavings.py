@@ -120,8 +120,8 @@ async def played(house: House, count: int, chance: random.Random, forget: Callab
         wanted = burst.desired()
         if wanted is not None:
             await house.until(lambda wanted=wanted: network.rules == wanted)
-        heard = [*house.center.receipts, *house.center.reports]
-        house.say(stored=stored([each.id for each in heard]))
+        ids = [receipt.id for receipt in house.center.receipts] + [report.id for report in house.center.reports]
+        house.say(stored=stored(ids))
         await house.quiet(20)
         forget(house)
     await house.crash()

@@ -8,7 +8,7 @@ from quell.email.v1 import url_service_pb2, url_service_pb2_grpc
 from typing_extensions import override
 
 from quell_runtime import identity, people
-from quell_runtime.errors import StateError
+from quell_runtime.errors import NotServedError, StateError
 
 SECRET = "the password is swordfish"  # noqa: S105 - what must never come out
 
@@ -49,6 +49,14 @@ class Urls(url_service_pb2_grpc.UrlServiceServicer):
                 raise RuntimeError(SECRET)
             self.asked.set()
             yield url_service_pb2.StreamCheckUrlsResponse(check=url_service_pb2.UrlCheck(canonical_url=_who()))
+
+    @override
+    async def ListBlockedUrls(self, request: Any, context: Any) -> Any:
+        raise NotServedError("only checks are answered here")
+
+    @override
+    async def ListClicks(self, request: Any, context: Any) -> Any:
+        raise NotServedError("only checks are answered here")
 
 
 def _who() -> str:
