@@ -200,8 +200,8 @@ class MailLab:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
-        # Dovecot itself waits for a minute or more until it takes a lock for left behind.
-        for lock in (self.folder / "mail").rglob("*.lock"):
+        # Dovecot itself waits for minutes until it takes a lock for left behind.
+        for lock in (self.folder / "mail").rglob("*lock"):
             lock.unlink(missing_ok=True)
 
     def connections(self) -> int:

@@ -20,7 +20,7 @@ from quell_email.imap.settings import MailServer
 from quell_runtime.seams import micros, moment
 
 CONNECT_S, ANSWER_S = 5.0, 180.0
-"""After it was killed, Dovecot waits for a minute or two for locks that nobody holds any more."""
+"""After it was killed, Dovecot waits for minutes for locks that nobody holds any more."""
 BATCH = 1000
 """Messages in one command."""
 NEEDED = ("UIDPLUS", "MOVE", "LIST-STATUS", "UNSELECT")
