@@ -21,6 +21,7 @@ from pathlib import Path
 import endpoint
 import fleet
 import links
+import mail
 import minimal
 import pending
 import psutil
@@ -191,6 +192,7 @@ async def measure(*, quick: bool) -> None:
     await _fleet(scale)
     await endpoint.measure(line)
     await links.measure(line, scale)
+    await mail.measure(line, scale)
 
 
 async def _fleet(scale: int) -> None:
