@@ -41,6 +41,14 @@ def opened(key: bytes, token: str) -> Opened | None:
         return None
 
 
+def told(token: str) -> str:
+    """Return where a link's last part says that it leads, whoever made it; empty if it says nothing."""
+    try:
+        return _decoded(token.partition(".")[0]).decode()
+    except (Error, ValueError):
+        return ""
+
+
 def pseudonym(key: bytes, address: str) -> bytes:
     """Return what stands for a recipient in links and in the click log: only who has the key can tell whose it is."""
     return hmac.digest(key, _WHO + address.lower().encode(), hashlib.sha256)[:WHO_BYTES]

@@ -14,6 +14,7 @@ from quell_email.domain.mailboxes import Mailboxes, Place
 from quell_email.domain.selection import Criterion
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_executor.effect import RefusedError
+from quell_runtime.click_links import link
 from quell_runtime.seams import moment, stamp
 
 DIGEST = sha256(CAMPAIGN)
@@ -115,6 +116,18 @@ async def test_messages_are_found_by_what_is_asked(
 ) -> None:
     """Each way of telling messages finds those and no others."""
     assert len((await effect.plan(order, None)).items) == count
+
+
+async def test_a_url_is_found_in_mail_whose_links_were_signed_at_delivery(
+    mail: MailWorld, effect: SoftDeleteMessages
+) -> None:
+    """The filter has put our link in its place; another URL's is not meant."""
+    for number, url in enumerate(("https://evil.example/x", "https://good.example/x")):
+        signed = link("https://click.example.org", b"key", url)
+        raw = f"From: a@b.example\r\nMessage-ID: <{number}@b.example>\r\n\r\nSee {signed}\r\n"
+        mail.deliver(ANN, Seen("INBOX", raw.encode()))
+    plan = await effect.plan(cluster(url="https://EVIL.example/x"), None)
+    assert [item.item.message.message_id for item in plan.items] == ["0@b.example"]
 
 
 async def test_a_mailbox_that_is_not_here_is_refused(effect: SoftDeleteMessages) -> None:

@@ -12,6 +12,7 @@ from quell_email.domain.blocklist import Blocklist
 from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.patterns import pattern_of
 from quell_email.domain.redirects import MAX_TARGETS, targets
+from quell_runtime.click_links import link
 
 EVIL = "https://evil.example/login"
 
@@ -27,6 +28,7 @@ EVIL = "https://evil.example/login"
         "https://good.example/?u=aHR0cHM6Ly9ldmlsLmV4YW1wbGUvbG9naW4",
         "https://good.example/?goto=https://other.example/?to%3Dhttps://evil.example/login",
         "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fgood.example%2F%3Fr%3Dhttp%3A%2F%2Fevil.example%2Flogin",
+        link("https://click.example.org", b"key", "https://good.example/?url=https://evil.example/login"),
     ],
 )
 def test_where_a_redirector_is_told_to_lead_counts(url: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.urls import canonical
 from quell_email.domain.wrappers import unwrapped
+from quell_runtime.click_links import WHO_BYTES, link
 
 EVIL = "evil.example/login"
 
@@ -147,6 +148,8 @@ def test_escaping_any_character_any_number_of_times_changes_nothing(path: str, d
         "https://duckduckgo.com/l/?uddg=https%3A%2F%2Fevil.example%2Flogin",
         "https://l.facebook.com/l.php?u=https%3A%2F%2Fevil.example%2Flogin&h=AT",
         "https://www.youtube.com/redirect?event=video&q=https%3A%2F%2Fevil.example%2Flogin",
+        link("https://click.example.org", b"key", "https://evil.example/login"),
+        link("https://click.example.org", b"another", "https://EVIL.example/login#x", b"w" * WHO_BYTES),
     ],
 )
 def test_safe_links_are_taken_off(wrapped: str) -> None:
@@ -175,3 +178,11 @@ def test_wrappings_end() -> None:
     assert len(unwrapped(url)) == 6
     assert len(unwrapped("https://good.example/?url=https://evil.example/")) == 1
     assert len(unwrapped("https://google.com/search?q=https://evil.example/")) == 1
+
+
+@pytest.mark.parametrize(
+    "last", ["", ".", "login", "bG9naW4", "bG9naW4.AAAA", "é", "aHR0cHM6Ly9ldmlsLmV4YW1wbGU!", "__8"]
+)
+def test_a_path_like_ours_that_tells_no_url_is_a_page(last: str) -> None:
+    """Whoever has a folder of the same name."""
+    assert len(unwrapped(f"https://good.example/c/1/{last}")) == 1

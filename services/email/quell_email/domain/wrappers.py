@@ -1,4 +1,7 @@
-"""Other vendors' safe links: where one really leads. Only their well-known hosts, by the way that each writes it."""
+"""Safe links: where one really leads. Other vendors' by their well-known hosts and the way that each writes it.
+
+Ours are told by their path, on any host and whoever made them: mail that came by our filter has nothing but those.
+"""
 
 import base64
 import re
@@ -10,6 +13,7 @@ from ada_url import URL
 
 from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.urls import CanonicalUrl, canonical, parsed, query_of
+from quell_runtime.click_links import PATH, told
 
 MAX_WRAPPINGS = 5
 _SCHEME = re.compile(r"^(https?|ftp):/+")
@@ -38,6 +42,8 @@ def unwrapped(text: str) -> list[CanonicalUrl]:
 
 def inner(url: URL, host: str) -> str:
     """Return what a safe link wraps; `host` is its canonical host. Empty if it is none, or does not tell."""
+    if url.pathname.startswith(PATH) and _SCHEME.match(target := told(url.pathname[len(PATH) :])):
+        return target
     while host:
         read = _WRAPPERS.get(host)
         if read and (found := read(url)):
