@@ -1,5 +1,7 @@
 """What was taken is kept for its time and then purged, which is never mistaken for a release."""
 
+import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import DONE, MISSING, do, undo
+from eventually import eventually
 from mail_tree import CAMPAIGN, MailTree
 from quell_email.effects.retention import Retention
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
@@ -162,3 +165,35 @@ async def test_one_mailbox_that_cannot_be_worked_on_is_passed_over(
     aside.rename(record)
     undone = await undo(effect, run.plan)
     assert sorted(undone.reasons) == ["", PURGED, PURGED]
+
+
+class Unlisted(Maildirs):
+    """Mailboxes that can't be listed the first time."""
+
+    asked = 0
+
+    async def addresses(self) -> Collection[str]:
+        """Return every mailbox, from the second time on."""
+        self.asked += 1
+        if self.asked == 1:
+            raise PermissionError
+        return await super().addresses()
+
+
+async def test_mailboxes_that_cannot_be_listed_now_are_purged_the_next_time(
+    tree: MailTree, effect: SoftDeleteMessages, parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failure does not end it for ever."""
+
+    async def looked() -> list[bool]:
+        return [path.suffix == ".purged" for path in hold(tree)]
+
+    await do(effect, order())
+    monkeypatch.setattr("quell_email.effects.retention.EVERY", timedelta(0))
+    late = Retention(Unlisted(tree.pattern, Index(parser)), Later(KEEP + MARGIN), KEEP)
+    running = asyncio.create_task(late.run())
+    try:
+        await eventually(looked, any)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])

@@ -25,7 +25,10 @@ class Retention:
     async def run(self) -> None:
         """Purge every hour, until cancelled."""
         while True:
-            await self.purge()
+            try:
+                await self.purge()
+            except Exception:
+                log.exception("retention_failed")
             await asyncio.sleep(EVERY.total_seconds())
 
     async def purge(self) -> None:
