@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -69,9 +70,17 @@ async def test_all_that_can_come_back_comes_back(world: World) -> None:
     assert evil.samefile(other)
 
 
+NOBODY = 0xFFFFFFFF
+ONE_USER_MORE = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", *entry)
+    for entry in ((1, 7, NOBODY), (2, 4, 1234), (4, 5, NOBODY), (16, 5, NOBODY), (32, 1, NOBODY))
+)
+"""An access list as the kernel has it (acl(5)): owner, user 1234, group, mask, others."""
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes owners, capabilities and attributes: needs root")
-async def test_owner_capabilities_and_the_immutable_flag_come_back(world: World) -> None:
+async def test_owner_capabilities_lists_and_the_immutable_flag_come_back(world: World) -> None:
     """What only root can set, too."""
     evil = world.program("evil")
     os.setxattr(evil, "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
@@ -79,8 +88,10 @@ async def test_owner_capabilities_and_the_immutable_flag_come_back(world: World)
     evil.chmod(0o4751)
     os.setxattr(evil, "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
     os.setxattr(evil, "trusted.note", b"x")
+    os.setxattr(evil, "system.posix_acl_access", ONE_USER_MORE)
     change_attributes(evil, "+i")
     before = facts(evil)
+    assert "system.posix_acl_access" in str(before["attributes"])
     try:
         plan = await world.plan(path=str(evil))
         assert await world.take(plan) == ["DONE"]
