@@ -40,8 +40,6 @@ POLICY = {
 }
 PORTS = Ports(27443)
 AIMS = {"quell_agent": 35, "quell_agent.talker": 60}
-"""MB idle, of processes smaller than a service."""
-AIMS = {"quell_agent": 35, "quell_agent.talker": 60}
 """PSS in MB, of the agent's two processes; of a service it is 120."""
 FIRST_STATE_AT_END = action_pb2.ACTION_STATE_SUCCEEDED
 
