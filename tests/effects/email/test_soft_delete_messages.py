@@ -416,3 +416,15 @@ async def test_a_second_look_reads_only_what_is_new(tree: MailTree) -> None:
         tree.deliver("ann@example.org", ordinary(99), base="99.new")
         await effect.plan(order, None)
         assert parser.asked == 10
+
+
+async def test_with_more_mail_than_is_remembered_most_of_it_is_still_known(tree: MailTree) -> None:
+    """One message too many does not have all the others read anew each time."""
+    for number in range(100, 200):
+        tree.deliver("ann@example.org", ordinary(number), base=f"{number}.more")
+    with contextlib.closing(CountingParser()) as parser:
+        effect = SoftDeleteMessages(Maildirs(tree.pattern, Index(parser, most=100)))
+        await effect.plan(cluster(sender_domain="evil.example"), None)
+        assert parser.asked == 109
+        await effect.plan(cluster(sender_domain="evil.example"), None)
+        assert parser.asked < 2 * 109 - 20

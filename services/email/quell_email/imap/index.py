@@ -16,6 +16,7 @@ from quell_email.domain.facts import Headers
 from quell_email.domain.mime import MAX_HEADER_BYTES, UnparsableError, header_block
 from quell_email.imap.client import Client, Folder
 from quell_email.parsing.parser import Parser
+from quell_email.remembering import remember
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -112,9 +113,8 @@ class Index:
                 headers = self._parser.headers(header_block(start))
             except UnparsableError:
                 headers = None
-            while len(self._facts) >= MAX_KNOWN:
-                self._facts.pop(next(iter(self._facts)), None)
-            found = self._facts[sha256] = Facts(headers)
+            found = Facts(headers)
+            remember(self._facts, sha256, found, MAX_KNOWN)
         return found
 
     def _read(self, client: Client, uids: Collection[int]) -> Iterator[tuple[int, Copy]]:

@@ -15,8 +15,10 @@ from quell_email.domain.mime import MAX_HEADER_BYTES, UnparsableError, header_bl
 from quell_email.domain.selection import Criterion
 from quell_email.maildir.files import regular
 from quell_email.parsing.parser import Parser
+from quell_email.remembering import remember
 
-MAX_KNOWN = 100_000
+MAX_KNOWN = 200_000
+"""Files of which something is known at a time: about 1 KB each."""
 MAX_BODY = 64 << 20
 Stamp = tuple[int, int, int, int, int]
 
@@ -44,9 +46,10 @@ class File:
 class Index:
     """Facts of files, for worker threads."""
 
-    def __init__(self, parser: Parser) -> None:
-        """Know nothing yet."""
+    def __init__(self, parser: Parser, most: int = MAX_KNOWN) -> None:
+        """Know nothing yet, and of no more than so many files at a time."""
         self._parser = parser
+        self._most = most
         self._known: dict[Stamp, Facts] = {}
 
     def sha256(self, file: File) -> str:
@@ -95,10 +98,7 @@ class Index:
                 if not stat.S_ISREG(status.st_mode):
                     raise FileNotFoundError(file.name)
                 known = Facts(hashlib.file_digest(content, "sha256").hexdigest())
-            if len(self._known) >= MAX_KNOWN:
-                for stale in list(self._known)[: MAX_KNOWN // 10]:
-                    self._known.pop(stale, None)
-            self._known[_stamp(status)] = known
+            remember(self._known, _stamp(status), known, self._most)
         return known
 
 
