@@ -1,16 +1,15 @@
 """What sends mail on, as scripts on a ManageSieve server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from quell_email.domain.forwards import RULE, Script, within_limits
 from quell_email.imap.managesieve import LoginError, ManageSieveError, Session, SieveServer, session
+from quell_email.threads import to_the_end
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import Point, nowhere
 
-T = TypeVar("T")
 AT_ONCE = 8
 PATIENCE_S = 30.0
 
@@ -41,7 +40,7 @@ class ServerForwards:
 
     async def replace(self, mailbox: str, old: Script, new: Script) -> bool:
         """Replace a script that is still the old one. Between looking and writing lies one round trip to the server."""
-        return await _to_the_end(self._replace(mailbox, old, new))
+        return await to_the_end(asyncio.ensure_future(self._replace(mailbox, old, new)))
 
     async def _replace(self, mailbox: str, old: Script, new: Script) -> bool:
         async with self._session(mailbox) as at:
@@ -79,14 +78,4 @@ async def _there(at: Session, name: str) -> bytes | None:
     except ManageSieveError as error:
         if error.code == "NONEXISTENT":
             return None
-        raise
-
-
-async def _to_the_end(work: Coroutine[None, None, T]) -> T:
-    """Do work that whoever is cancelled waits for: half of it would be done behind its back."""
-    working = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
         raise

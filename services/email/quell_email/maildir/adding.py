@@ -18,6 +18,7 @@ from quell_email.maildir.entries import Entry
 from quell_email.maildir.files import directory, move, read_text, regular
 from quell_email.maildir.index import Index
 from quell_email.maildir.moving import PASSES, in_sight
+from quell_email.maildir.search import places as look_for
 from quell_executor.effect import RefusedError
 from quell_runtime.seams import Point
 
@@ -81,7 +82,7 @@ def add(root: Path, index: Index, content: bytes, places: Sequence[Place], point
     """
     sha256 = hashlib.sha256(content).hexdigest()
     with directory(root) as top:
-        there = _there(root, index, frozenset({sha256}))
+        there = look_for(root, index, frozenset({sha256}), sent=True)
         _add(top, content, lacking(places, there.get(sha256, [])), point)
 
 
@@ -94,7 +95,7 @@ def add_each(
 ) -> set[str]:
     """Add what is lacking of many; return those whose copies are all there now."""
     done = set()
-    there = _there(root, index, frozenset(wanted))
+    there = look_for(root, index, frozenset(wanted), sent=True)
     with directory(root) as top:
         for sha256, places in wanted.items():
             raw = content(sha256)
@@ -103,14 +104,6 @@ def add_each(
                     _add(top, raw, lacking(places, there.get(sha256, [])), point)
                     done.add(sha256)
     return done
-
-
-def _there(root: Path, index: Index, digests: frozenset[str]) -> dict[str, list[Place]]:
-    found: dict[str, list[Place]] = defaultdict(list)
-    with ExitStack() as opened:
-        for sha256, place, _ in in_sight(root, index, digests, opened, sent=True):
-            found[sha256].append(place)
-    return found
 
 
 def _add(top: int, content: bytes, places: Sequence[Place], point: Point) -> None:

@@ -1,9 +1,6 @@
 """Mailboxes as Maildir++ trees. Each method is one trip to a worker thread, however many messages it is about."""
 
-import os
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +9,7 @@ from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Found, Held, Place, Sight, Volume
 from quell_email.domain.selection import Criterion
 from quell_email.maildir import adding, moving, purging, search
+from quell_email.maildir.homes import Homes
 from quell_email.maildir.index import Index
 from quell_email.threads import finished
 from quell_runtime.seams import Point, micros, nowhere
@@ -24,11 +22,7 @@ class Maildirs:
 
     def __init__(self, pattern: str, index: Index, point: Point = nowhere) -> None:
         """Find mailboxes by the pattern."""
-        before, _, after = pattern.partition("{address}")
-        self._parent = Path(before[: before.rfind("/") + 1])
-        self._rest = after.partition("/")[2]
-        start, end = before[before.rfind("/") + 1 :], after.partition("/")[0]
-        self._named = re.compile(f"{re.escape(start)}([^.].*){re.escape(end)}")
+        self._trees = Homes(pattern)
         self._index = index
         self._point = point
         self._roots: dict[str, Path] = {}
@@ -129,12 +123,5 @@ class Maildirs:
         return root if root and (root / "cur").is_dir() else None
 
     def _list(self) -> Collection[str]:
-        found = {}
-        with suppress(FileNotFoundError), os.scandir(self._parent) as entries:
-            for entry in entries:
-                named = self._named.fullmatch(entry.name)
-                root = self._parent / entry.name / self._rest
-                if named and (root / "cur").is_dir():
-                    found[named[1].casefold()] = root
-        self._roots = found
-        return found.keys()
+        self._roots = {address: root for address, root in self._trees.all().items() if (root / "cur").is_dir()}
+        return self._roots.keys()

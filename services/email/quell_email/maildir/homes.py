@@ -1,4 +1,4 @@
-"""The homes of users on disk, by the address of their mailbox."""
+"""The folders of users on disk, their homes and their mail, by the address of their mailbox."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 class Homes:
-    """The folders that a pattern names: `/var/mail/{address}`."""
+    """The folders that a pattern names: `/var/mail/{address}` or `/var/mail/{address}/Maildir`."""
 
     def __init__(self, pattern: str) -> None:
-        """Find homes by the pattern."""
+        """Find them by the pattern."""
         before, _, after = pattern.partition("{address}")
         self._parent = Path(before[: before.rfind("/") + 1])
         self._rest = after.partition("/")[2]
@@ -19,7 +19,7 @@ class Homes:
         self._named = re.compile(f"{re.escape(start)}([^.].*){re.escape(end)}")
 
     def all(self) -> Mapping[str, Path]:
-        """Return every home."""
+        """Return every one that is there."""
         found = {}
         with suppress(FileNotFoundError), os.scandir(self._parent) as entries:
             for entry in entries:
