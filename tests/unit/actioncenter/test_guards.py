@@ -75,10 +75,15 @@ def test_saying_no_asks_for_less(question: Question, ballot: Ballot, reason: str
 
 
 def test_all_reasons_are_told() -> None:
-    """The first gives the code, the message has all."""
-    question = replace(QUESTION, state=State.FAILED, voters=("ann",))
+    """The first gives the code, the message has all; of what is decided already only that is told."""
+    question = replace(QUESTION, voters=("ann",))
+    ballot = Ballot("ann", frozenset(), etag="1")
     with pytest.raises(QuellError) as refused:
-        guards.check(APPROVAL, question, Ballot("ann", frozenset(), etag="1"))
-    assert refused.value.reason == "ACTION_NOT_PENDING"
+        guards.check(APPROVAL, question, ballot)
+    assert refused.value.reason == "APPROVAL_NOT_PERMITTED"
+    assert refused.value.metadata == {"permission": QUESTION.permission}
+    assert refused.value.message.count(";") == 3
+    with pytest.raises(QuellError) as refused:
+        guards.check(APPROVAL, replace(question, state=State.FAILED, permission=""), ballot)
+    assert (refused.value.reason, refused.value.message) == ("ACTION_NOT_PENDING", "it is FAILED already")
     assert refused.value.metadata == {"state": "FAILED"}
-    assert refused.value.message.count(";") == 4

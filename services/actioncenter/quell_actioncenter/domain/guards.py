@@ -113,10 +113,11 @@ def check(guards: Sequence[Guard], question: Question, ballot: Ballot) -> None:
     """Let a vote pass every guard.
 
     Raises:
-        QuellError: The first refusal; its message tells all of them.
+        QuellError: The first refusal; its message tells all of them, unless it is too late for any vote.
 
     """
     refusals = [refusal for guard in guards if (refusal := guard(question, ballot))]
     if refusals:
         first = refusals[0]
-        raise type(first)("; ".join(refusal.message for refusal in refusals), **first.metadata)
+        told = refusals[:1] if isinstance(first, ActionNotPendingError) else refusals
+        raise type(first)("; ".join(refusal.message for refusal in told), **first.metadata)
