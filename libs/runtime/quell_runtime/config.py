@@ -163,14 +163,14 @@ def _strange(settings: type[BaseSettings]) -> str:
 
 
 def _problem(settings: type[BaseModel], kind: str, place: Sequence[int | str], message: str) -> str:
-    where = ".".join(map(str, place))
+    where, message = ".".join(map(str, place)), message.removeprefix("Value error, ")
     match kind:
         case "extra_forbidden":
             return f"{where} is unknown; {_allowed(settings, place[:-1])}"
         case "missing":
             return f"{where} is missing"
         case _:
-            return f"{where}: {message.removeprefix('Value error, ')}"
+            return f"{where}: {message}".removeprefix(": ")
 
 
 def _allowed(settings: type[BaseModel], place: Sequence[int | str]) -> str:

@@ -156,7 +156,10 @@ async def test_a_wrong_configuration_is_one_line_and_exit_code_2(house: EmailHou
         ("mailboxes = 1\n" + text, "mailboxes"),
         (text.replace("{address}", "all"), "maildirs"),
         (text.replace("maildirs =", "# maildirs ="), "[imap]"),
-        (f'{text}\n{imap}address = "127.0.0.1:993"', "exactly one"),
+        (
+            f'{text}\n{imap}address = "127.0.0.1:993"',
+            "toml: mailboxes are behind maildirs or behind [imap]: exactly one",
+        ),
         (f'{text}\n{imap}address = "mail.example.org:143"\ntls = "none"', "imap: tls"),
         (f"{text}\n{imap}", "imap.address is missing"),
     ):
