@@ -33,7 +33,8 @@ OF_REASON = {
     "APPROVAL_NOT_PERMITTED": "another person must decide: quell --as NAME actions approve ACTION",
     "BACKEND_AWAY": "the mail server can't be reached from the email service: see its log",
     "EXECUTOR_AWAY": "wait until the device or service is back, then look again",
-    "EXECUTOR_LACKS_KIND": "quell devices show DEVICE tells what it offers, and why not; the README what is built",
+    "EXECUTOR_LACKS_KIND": "quell devices show DEVICE tells what it offers, and why not; what the email service offers"
+    " hangs on its configuration: docs/operating.md",
     "KIND_UNKNOWN": "the README's status table names the kinds",
     "NOT_THE_NEWEST": "undo the action named above: it owns the effect now",
     "PLAN_REFUSED": "the executor can't do it, for the reason above: reject it, or ask for something else",
@@ -82,7 +83,7 @@ OF_REASON = {
     "NOT_IN_QUARANTINE": "it was released or purged: quell quarantine list tells which",
     "QUARANTINED_MESSAGE_UNKNOWN": "quell quarantine list shows them",
     "FORWARDINGS_UNKNOWN": "tell the email service how scripts are reached (homes or [managesieve]), and its domains",
-    "MAILBOX_UNKNOWN": "is the address right, and the mailbox where the email service looks (maildirs)?",
+    "MAILBOX_UNKNOWN": "is the address right, and the mailbox where the email service looks (maildirs or [imap])?",
     "OFFSET_INVALID": "start from the beginning",
     "TOKEN_INVALID": "a token counts once and ten minutes: quell devices enrol-token makes another",
     # Of questions.
@@ -117,8 +118,13 @@ ANYTHING = "try again; if it stays, DIR/logs tells more"
 
 
 def advice(found: Problem) -> str:
-    """Return what to do next."""
-    return OF_REASON.get(found.reason) or OF_CODE.get(found.code.name) or ANYTHING
+    """Return what to do next; of a plan that was refused, about the reason for it."""
+    return (
+        OF_REASON.get(found.metadata.get("failure", ""))
+        or OF_REASON.get(found.reason)
+        or OF_CODE.get(found.code.name)
+        or ANYTHING
+    )
 
 
 def exit_code(found: Problem) -> int:

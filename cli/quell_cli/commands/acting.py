@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import click
+from buf.validate import validate_pb2
 from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
@@ -20,6 +21,14 @@ from quell_runtime.kinds import Kind, kinds
 STAMP = timestamp_pb2.Timestamp.DESCRIPTOR
 OF_DAY, OF_DURATION = STAMP.full_name, "google.protobuf.Duration"
 FILE, MESSAGES = "quell.remediation.v1.FileSelector", "quell.remediation.v1.MessageSelector"
+HELP = {
+    "file_name": "Attachments of this name.",
+    "include_sent_copies": "The sender's own copies, too.",
+    "mailboxes": "Only in this mailbox: an address. May be many.",
+    "part": "What is in this part, as IMAP counts them: 2, 1.3.",
+    "sha256": "What has this SHA-256.",
+}
+"""By field, where its name does not say it all."""
 NUMBERS = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 
 
@@ -50,7 +59,7 @@ class Parts(click.ParamType[Any]):
             inner = self._message.fields_by_name.get(name)
             if inner is None or not sign:
                 names = ", ".join(f"{each}=..." for each in self._message.fields_by_name)
-                self.fail(f"{part} is none of {names}", param, ctx)
+                self.fail(f"{part} is none of {names}; if it has a comma in it, write JSON", param, ctx)
             if name in ("mailbox", "mailboxes"):
                 word = _mailbox(word)
             if inner.is_repeated:
@@ -147,14 +156,14 @@ def _help(kind: Kind) -> str:
 
 def _option(field: FieldDescriptor) -> click.Option:
     """Return the option of a field; a message without fields is a flag, one of a single list is that list."""
-    flag, many = f"--{dashed(field.name)}", field.is_repeated
+    flag, many, told = f"--{dashed(field.name)}", field.is_repeated, HELP.get(field.name)
     if field.enum_type is not None:
         words = {dashed(value.name.rpartition("MODE_")[2].lower()): value.name for value in field.enum_type.values[1:]}
         return click.Option([flag], type=Words(words))
     if field.message_type is None:
         boolean = field.cpp_type == FieldDescriptor.CPPTYPE_BOOL
         number = click.INT if field.cpp_type in NUMBERS else click.STRING
-        return click.Option([flag], is_flag=boolean, multiple=many, type=click.BOOL if boolean else number)
+        return click.Option([flag], is_flag=boolean, multiple=many, type=click.BOOL if boolean else number, help=told)
     if not field.message_type.fields:
         return click.Option([flag], is_flag=True)
     if field.message_type.full_name in (OF_DURATION, OF_DAY):
@@ -209,13 +218,28 @@ def _remediation(kind: Kind, given: dict[str, Any]) -> remediation_pb2.Remediati
     chosen, cluster = given.pop("message", ()), given.pop("cluster", None)
     if chosen and cluster:
         raise click.UsageError("--message or --cluster, not both")
+    if given.get("mailboxes"):
+        given["mailboxes"] = tuple(_mailbox(each) for each in given["mailboxes"])
     filled = {name: _json(descriptor.fields_by_name[name], value) for name, value in given.items() if value}
+    _one_of_each(descriptor, filled)
+    if _told_two_ways(descriptor.fields_by_name[kind.target_field]) and not (chosen or cluster):
+        raise click.UsageError("--message or --cluster is needed")
     if chosen or cluster:
         filled[kind.target_field] = {"cluster": cluster} if cluster else {"messages": {"messages": list(chosen)}}
     try:
         return ParseDict({kind.name: filled}, remediation_pb2.Remediation())
     except ParseError as error:
         raise click.UsageError(str(error).partition("\n")[0]) from None
+
+
+def _one_of_each(descriptor: Descriptor, filled: dict[str, Any]) -> None:
+    """Refuse two of what can be told in one way only, or none where one is needed."""
+    for choice in descriptor.oneofs:
+        given = sum(field.name in filled for field in choice.fields)
+        needed = choice.GetOptions().Extensions[validate_pb2.oneof].required
+        if given > 1 or (needed and not given):
+            flags = ", ".join(f"--{dashed(field.name)}" for field in choice.fields)
+            raise click.UsageError(f"{'exactly' if needed else 'at most'} one of {flags}")
 
 
 def _json(field: FieldDescriptor, value: Any) -> object:  # noqa: ANN401 - what click read

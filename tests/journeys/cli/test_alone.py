@@ -83,6 +83,14 @@ def test_facts_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().err)["error"]["metadata"] == {"action": "actions/7"}
 
 
+def test_advice_about_a_refused_plan_is_about_its_reason() -> None:
+    """Whoever meets a mail server that is away waits. Control: a reason that we do not know has the general advice."""
+    refused = Problem(grpc.StatusCode.FAILED_PRECONDITION, "away", "PLAN_REFUSED", {"failure": "BACKEND_AWAY"})
+    assert advice(refused) == OF_REASON["BACKEND_AWAY"]
+    strange = Problem(grpc.StatusCode.FAILED_PRECONDITION, "odd", "PLAN_REFUSED", {"failure": "STRANGE"})
+    assert advice(strange) == OF_REASON["PLAN_REFUSED"]
+
+
 @pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\x07", "\u202e", "\x9b2J", "\u2028"])
 def test_what_is_no_visible_character_is_written_out(text: str) -> None:
     """Whoever sent it; what can be seen stays as it is."""

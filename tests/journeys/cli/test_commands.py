@@ -10,7 +10,7 @@ from quell.remediation.v1 import remediation_pb2
 
 from cli_house import ask, started, well
 from house import ROOT, House
-from quell_cli.commands.acting import Parts
+from quell_cli.commands.acting import Parts, _remediation
 from quell_runtime.kinds import kinds
 
 pytestmark = pytest.mark.timeout(480)
@@ -211,4 +211,21 @@ def test_messages_are_told_one_by_one_or_as_a_campaign(house: House) -> None:
     }
     both = house.quell(*delete, "--message", named, "--cluster", campaign)
     assert (both.returncode, "not both" in both.stderr) == (2, True)
-    assert house.quell(*delete).returncode == 2
+    neither = house.quell(*delete)
+    assert (neither.returncode, "--cluster is needed" in neither.stderr) == (2, True)
+
+
+def test_what_can_be_told_in_one_way_only_is_refused_by_the_options_names(house: House) -> None:
+    """None and two of them, before anybody is asked. Control: one is taken."""
+    take = ("act", "quarantine-attachment", "--cluster", "sender_domain=evil.example", "-m", "x")
+    for ways in ((), ("--part", "2", "--file-name", "bill.pdf")):
+        wrong = house.quell(*take, *ways)
+        assert (wrong.returncode, "exactly one of --sha256, --file-name, --part" in wrong.stderr) == (2, True)
+    well(house, *take, "--part", "2")
+
+
+def test_mailboxes_are_told_by_their_address() -> None:
+    """As everywhere else; the whole name does as well."""
+    given = {"action": f"actions/{'a' * 36}", "mailboxes": ("dave@example.org", "mailboxes/erin@example.org")}
+    asked = _remediation(kinds()["release_messages"], given).release_messages
+    assert asked.mailboxes == ["mailboxes/dave@example.org", "mailboxes/erin@example.org"]
