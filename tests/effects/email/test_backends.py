@@ -10,6 +10,7 @@ from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, Silent, carry_
 from mail_tree import ATTACHMENT, CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
 from quell_email.domain.errors import HinderedError
+from quell_email.domain.fingerprint import fingerprint
 from quell_email.domain.mailboxes import Mailboxes, Place
 from quell_email.domain.selection import Criterion
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
@@ -116,6 +117,33 @@ async def test_messages_are_found_by_what_is_asked(
 ) -> None:
     """Each way of telling messages finds those and no others."""
     assert len((await effect.plan(order, None)).items) == count
+
+
+@pytest.mark.parametrize("first", ["Subject", "BodyFingerprint"])
+@pytest.mark.parametrize(("second", "value"), [("SenderDomain", "evil.example"), ("SenderIp", "203.0.113.7")])
+async def test_a_campaign_is_found_as_detection_systems_name_it(
+    mail: MailWorld, effect: SoftDeleteMessages, first: str, second: str, value: str
+) -> None:
+    """Each of the three has to be so: of the like ones, each of which differs in one, none is meant."""
+    text = "Dear colleague, your salary has changed since last month, look at it before Friday noon."
+    fields = {"Subject": "Your salary", "SenderDomain": "evil.example", "SenderIp": "203.0.113.7", "type": "plain"}
+    others = {
+        first: "Lunch",
+        second: {"SenderDomain": "good.example", "SenderIp": "203.0.113.8"}[second],
+        "type": "html",
+    }
+    for number, other in enumerate([{}, *({name: other} for name, other in others.items())]):
+        said = fields | other
+        raw = (
+            f"Received: from them (them [{said['SenderIp']}]) by mx.example.org; Mon, 16 Nov 2026 10:00:00 +0000\r\n"
+            f"From: a@{said['SenderDomain']}\r\nSubject: {said['Subject']}\r\nMessage-ID: <{number}@b.example>\r\n"
+            f"Content-Type: text/{said['type']}\r\n\r\n{said.get('BodyFingerprint', text)}\r\n"
+        )
+        mail.deliver(ANN, Seen("INBOX", raw.encode()))
+    mark = {"Subject": "RE: your  salary", "BodyFingerprint": fingerprint(text, is_html=False)}[first]
+    named = cluster(cluster_by=f"{first};{second};ContentType", cluster_by_value=f"{mark};{value};text/plain")
+    plan = await effect.plan(named, None)
+    assert [item.item.message.message_id for item in plan.items] == ["0@b.example"]
 
 
 async def test_a_url_is_found_in_mail_whose_links_were_signed_at_delivery(
