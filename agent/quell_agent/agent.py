@@ -12,7 +12,7 @@ import structlog
 from quell.agent.v1 import line_pb2
 
 from quell_agent import supervisor
-from quell_agent.departure import Departure, depart
+from quell_agent.departure import Departure, depart, resumed
 from quell_agent.effects.offboard_machine import LIFTED
 from quell_agent.identity import Identity
 from quell_agent.isolation.control import ControlChannel, Endpoint
@@ -56,6 +56,8 @@ async def serve(settings: AgentSettings, stop: asyncio.Event, point: Point = now
 
 async def _run(settings: AgentSettings, seams: Seams) -> None:
     """Be the agent, enrolled first if it is new."""
+    if await resumed(settings.data):
+        return
     async with opened(settings.data, JOURNAL, name="journal", point=seams.point) as journal:
         identity = Identity(settings, seams.clock)
         line = Line(identity, settings, seams.rng, _Ready())

@@ -20,6 +20,7 @@ FORGOTTEN = (
     *("isolation", "execution", "package", "sample", "signatures"),
 )
 """All of ours in the data folder but the vault and the list of vaults. What a stranger put there is not ours."""
+LEAVING = "leaving"
 UNITS = ("quell-agent.service", "quell-agent-isolation.service", "quell-agent-restriction.service")
 SYSTEMD = Path("/run/systemd/system")
 SOON = 20.0
@@ -46,8 +47,11 @@ class Departure:
 
     async def wait(self) -> None:
         """Return when it is time to go."""
-        while not await self._gone():
+        while True:
+            # Before the look: what is stored while it lasts must not be missed.
             self._stored.clear()
+            if await self._gone():
+                return
             await self._stored.wait()
 
     async def _gone(self) -> bool:
@@ -68,9 +72,23 @@ async def depart(data: Path) -> None:
     await asyncio.to_thread(forget, data)
 
 
+async def resumed(data: Path) -> bool:
+    """Go on with a departure that was stopped half-way; tell whether there was one."""
+    if not (data / LEAVING).exists():
+        return False
+    await depart(data)
+    return True
+
+
 def forget(data: Path) -> None:
-    """Remove what is ours but the vault. The note goes last: who is stopped half-way goes on at the next start."""
-    for path in (*(data / name for name in FORGOTTEN), note(data)):
+    """Remove what is ours but the vault.
+
+    The note is kept to the end under another name: who is stopped half-way has no journal any more that says that the
+    receipt was stored, and perhaps no key.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        note(data).replace(data / LEAVING)
+    for path in (data / name for name in (*FORGOTTEN, LEAVING)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
