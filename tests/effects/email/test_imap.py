@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,27 @@ async def test_a_move_that_the_server_did_by_half_is_finished(world: ImapWorld, 
     assert (len(world.see(ANN)), world.held(ANN)) == ((4, 0) if back else (1, 3))
     await undo(reborn, plan)
     assert world.see(ANN) == before
+
+
+async def test_what_is_held_without_a_ledger_is_not_purged_before_its_time(world: ImapWorld) -> None:
+    """Nobody can tell any more when it was taken: its time begins anew, and it comes back until that is over."""
+    world.deliver(ANN, COPY, NOTE)
+    before = world.see(ANN)
+    effect = SoftDeleteMessages(world.mailboxes)
+    now = datetime.now(UTC)
+    for ends in (False, True):
+        run = await do(effect, order())
+        with world.lab.executor(ANN) as client:
+            client.delete_folder("Recoverable Items/quell/ledger")
+        mailboxes = world.another()
+        assert [await mailboxes.purge(ANN, now - timedelta(hours=1)) for _ in range(2)] == [0, 0]
+        assert world.held(ANN) == 1
+        if ends:
+            assert await mailboxes.purge(ANN, now + timedelta(hours=1)) == 1
+            assert world.see(ANN) == [NOTE]
+        else:
+            await undo(SoftDeleteMessages(mailboxes), run.plan)
+            assert world.see(ANN) == before
 
 
 async def test_without_a_hidden_namespace_nothing_is_taken(world: ImapWorld) -> None:

@@ -5,6 +5,7 @@ the two, the next purge goes on.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from itertools import islice
 
 from quell_email.imap import ledger
@@ -18,13 +19,13 @@ BATCH = 100
 def purge(trip: Trip, before_us: int) -> int:
     """Purge some of what was taken before a time, in microseconds since 1970; return how many, 0 if none is left.
 
-    What an action took counts from when it last took something; what has no entry any more, from when it came here.
+    What an action took counts from when it last took something; what has lost its entry, from when that is seen.
     """
     trip.settle()
     taken = _taken(trip)
+    _begin(trip, taken.keys())
     due: dict[str, dict[int, str]] = defaultdict(dict)
-    actions = {kept.action for kept in trip.box.kept.values()}
-    old = {action for action in actions if taken.get(action, 0) < before_us}
+    old = {action for action, taken_us in taken.items() if taken_us < before_us}
     for kept, uid, copy in islice((one for one in trip.kept() if one[0].action in old), BATCH):
         due[kept.folder.name][uid] = copy.sha256
     if due:
@@ -34,6 +35,16 @@ def purge(trip: Trip, before_us: int) -> int:
         trip.point("imap.purging")
         trip.look()
     return _end(trip)
+
+
+def _begin(trip: Trip, known: Collection[str]) -> None:
+    """Enter what is held and in no entry, so that its time begins now: nobody can tell any more when it was taken."""
+    lost = {kept.action: kept for kept in trip.box.kept.values() if kept.folder.messages and kept.action not in known}
+    for kept in lost.values():
+        folder = kept.folder
+        ledger.enter(trip.client, trip.box, Moving(kept.source, 0, folder.name, folder.validity, folder.uidnext, {}))
+    if lost:
+        trip.look()
 
 
 def _end(trip: Trip) -> int:
