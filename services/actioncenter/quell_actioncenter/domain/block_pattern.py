@@ -1,10 +1,9 @@
 """The pattern that blocks a URL as evidence names it: canonical as browsers have it (WHATWG URL), wildcards escaped."""
 
 import re
-from functools import cache
 
 import ada_url
-from buf.validate import validate_pb2
+import protovalidate
 from quell.remediation.v1 import email_pb2
 
 from quell_runtime.public_suffixes import is_public_suffix
@@ -38,8 +37,7 @@ def of_url(url: str, *, refuse_suffixes: bool) -> str:
         raise TargetRefusedError("Its host is a public suffix: it would block more than one site.")
     port = f":{found.port}" if found.port else ""
     pattern = f"{found.protocol}//{host}{port}" + f"{found.pathname}{found.search}".replace("*", "%2A")
-    rules = _rules()
-    if len(pattern) > rules.max_len or not re.search(_expression(), pattern):
+    if protovalidate.collect_violations(email_pb2.BlockUrl(pattern=pattern)):
         raise TargetRefusedError("It can't be written as a pattern: its host has no dot, or it is too long.")
     return pattern
 
@@ -49,16 +47,3 @@ def host_of(pattern: str) -> str:
     rest = pattern.lower().split("://", 1)[-1].removeprefix("*.")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return authority if authority.endswith("]") else authority.rsplit(":", 1)[0].rstrip(".")
-
-
-@cache
-def _rules() -> validate_pb2.StringRules:
-    field = email_pb2.BlockUrl.DESCRIPTOR.fields_by_name["pattern"]
-    rules: validate_pb2.StringRules = field.GetOptions().Extensions[validate_pb2.field].string
-    return rules
-
-
-@cache
-def _expression() -> str:
-    """Return the contract's expression, as Python writes it."""
-    return _rules().pattern.replace("[:space:]", r"\s")
