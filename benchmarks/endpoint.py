@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import device_effects
 import execution
+import isolation
 import package
 
 
 async def measure(line: Callable[..., None]) -> None:
     """Print the rows."""
+    if isolated := await isolation.measure():
+        line("isolation in force and seen, first / later", f"{isolated[0]:.0f} / {isolated[1]:.0f} ms", "aim < 100 ms")
     seconds, size, peak = await package.measure()
     line(f"package of this machine ({size / 1e6:.0f} MB)", f"{seconds:.1f} s", "aim < 20 s")
     line("memory of its workers, at the most", f"{peak:.0f} MiB")
@@ -21,4 +24,4 @@ async def measure(line: Callable[..., None]) -> None:
 def restriction(line: Callable[..., None]) -> None:
     """Print the rows of the restriction, which has a process of its own for each try."""
     for row in execution.measure():
-        line(row.what, f"{row.figure:.1f} {row.unit}")
+        line(row.what, f"{row.figure:.1f} {row.unit}", "aim <= 30 MB" if row.what.startswith("memory") else "")
