@@ -82,11 +82,14 @@ async def test_a_used_token_brings_its_own_device_back_later_if_its_key_seals_an
         assert x509.load_der_x509_certificate(answer.certificates[0]).not_valid_after_utc > house.clock.now()
 
 
-async def test_a_token_ends_by_itself(house: House) -> None:
-    """After its time nobody new comes in."""
-    token = Token(await house.token(valid=Duration(seconds=60)))
-    house.clock.ahead = timedelta(seconds=61)
+@pytest.mark.parametrize(("fields", "seconds"), [({"valid": Duration(seconds=60)}, 60), ({}, 600)])
+async def test_a_token_ends_by_itself(house: House, fields: dict[str, object], seconds: int) -> None:
+    """After its time, ten minutes if not said, nobody new comes in; until then somebody does."""
+    token, in_time = Token(await house.token(**fields)), Token(await house.token(**fields))
     async with house.enrolling() as stub:
+        house.clock.ahead = timedelta(seconds=seconds - 10)
+        await stub.Enrol(in_time.request(time=house.clock.now()), timeout=10)
+        house.clock.ahead = timedelta(seconds=seconds + 1)
         problem = await refused(lambda: stub.Enrol(token.request(time=house.clock.now()), timeout=10))
     assert (problem.code, problem.reason) == (grpc.StatusCode.PERMISSION_DENIED, "TOKEN_INVALID")
 
