@@ -173,11 +173,13 @@ async def test_a_unit_that_others_unmasked_is_a_conflict(world: World, evil: Pat
 async def test_a_place_that_changed_after_the_plan_stays(world: World, evil: Path, places: Persistent) -> None:
     """It is not what was planned: left alone, and told whether it still starts the file."""
     cron = places.path("etc/cron.d/up")
-    for text, state in ((f"* * * * * root {evil} --more\n", "FAILED"), ("nothing\n", "MISSING")):
+    changed = (f"* * * * * root {evil} --more\n", "FAILED", "CHANGED_SINCE"), ("nothing\n", "MISSING", "")
+    for text, state, reason in changed:
         plan = start_of(await world.plan(path=str(evil)), cron)
         cron.write_text(text)
         before = facts(cron)
         assert await world.take(plan) == [state]
+        assert await world.reasons(plan) == [reason]
         assert facts(cron) == before
         cron.write_text(f"* * * * * root {evil}\n")
 

@@ -294,6 +294,7 @@ async def test_conflicts_change_nothing(world: World) -> None:
     moved = evil.parent.rename(world.box / "moved")
     evil.parent.mkdir()
     assert await world.undo(plan) == ["CONFLICT"]
+    assert await world.reasons(await world.effect().plan_revert(plan)) == ["FOLDER_CHANGED"]
     assert list(evil.parent.iterdir()) == []
     evil.parent.rmdir()
     evil.parent.symlink_to(moved)
@@ -306,18 +307,23 @@ async def test_conflicts_change_nothing(world: World) -> None:
 
 
 async def test_a_damaged_vault_is_seen_and_gives_nothing(world: World) -> None:
-    """One flipped bit, or a cut end: the probe says so, and nothing is written."""
+    """One flipped bit, a cut end, nothing at all: the probe says so, and nothing is written."""
     evil = world.program("evil")
     plan = await world.plan(path=str(evil))
     assert await world.take(plan) == ["DONE"]
     (sealed,) = (world.data / "vault").iterdir()
-    whole = sealed.read_bytes()
+    whole, mode = sealed.read_bytes(), sealed.stat().st_mode
     for bad in (whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:], whole[:-20], b""):
         sealed.write_bytes(bad)
         assert await world.states(plan) == ["FAILED"]
         assert await world.undo(plan) == ["FAILED"]
+        assert await world.reasons(await world.effect().plan_revert(plan)) == ["VAULT_DAMAGED"]
         assert not evil.exists()
+    sealed.unlink()
+    assert await world.undo(plan) == ["FAILED"]
+    assert await world.reasons(await world.effect().plan_revert(plan)) == ["VAULT_LOST"]
     sealed.write_bytes(whole)
+    sealed.chmod(mode)
     assert await world.undo(plan) == ["DONE"]
 
 
