@@ -31,7 +31,7 @@ OF_REASON = {
     "ACTION_UNKNOWN": "quell actions list --all shows them",
     "ACTOR_TOKEN_INVALID": "a token is for one action, one service and five minutes: quell token makes another",
     "APPROVAL_NOT_PERMITTED": "another person must decide: quell --as NAME actions approve ACTION",
-    "BACKEND_AWAY": "the mail server can't be reached from the email service: see its log",
+    "BACKEND_AWAY": "the email service can't get at the mail server: its log tells why (away, certificate, password)",
     "EXECUTOR_AWAY": "wait until the device or service is back, then look again",
     "EXECUTOR_LACKS_KIND": "quell devices show DEVICE tells what it offers, and why not; what the email service offers"
     " hangs on its configuration: docs/operating.md",
