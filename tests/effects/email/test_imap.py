@@ -17,6 +17,8 @@ from mail_deaths import Killing
 from mail_lab import MASTER, USERS, MailLab
 from mail_tree import CAMPAIGN, ordinary, sha256
 from mail_worlds import ANN, ImapWorld, Seen, crlf
+from quell_email.domain.errors import HinderedError
+from quell_email.domain.mailboxes import Place
 from quell_email.domain.selection import Criterion
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
 from quell_email.imap.backend import ImapMailboxes
@@ -215,6 +217,21 @@ async def test_what_is_held_without_a_ledger_is_not_purged_before_its_time(world
         else:
             await undo(SoftDeleteMessages(mailboxes), run.plan)
             assert world.see(ANN) == before
+
+
+async def test_where_the_server_refuses_one_copy_none_is_added(world: ImapWorld) -> None:
+    """Alone or among many: the others are taken out again, and what is not refused is added."""
+    world.deliver(ANN, NOTE)
+    good, bad = Place("INBOX", date_us=1_700_000_000_000_000), Place("INBOX", flags=("\\Bogus",))
+    mailboxes = world.mailboxes
+    with pytest.raises(HinderedError, match="SERVER_REFUSED"):
+        await mailboxes.add(ANN, CAMPAIGN, [good, bad])
+    assert world.see(ANN) == [NOTE]
+    other, raws = CAMPAIGN + b"other\r\n", {DIGEST: CAMPAIGN}
+    raws[sha256(other)] = other
+    wanted = {DIGEST: [good, bad], sha256(other): [good]}
+    assert await mailboxes.add_each(ANN, wanted, raws.get) == [sha256(other)]
+    assert sorted(seen.raw for seen in world.see(ANN)) == sorted([NOTE.raw, other])
 
 
 async def test_without_a_hidden_namespace_nothing_is_taken(world: ImapWorld) -> None:

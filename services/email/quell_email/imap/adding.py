@@ -67,7 +67,7 @@ def add(trip: Trip, content: bytes, places: Sequence[Place]) -> None:
     sha256 = hashlib.sha256(content).hexdigest()
     lack = lacking(places, there(trip, {sha256}, sent=True).get(sha256, []))
     _check(trip, content, lack)
-    added = [(place.folder, _append(trip, content, place)) for place in lack]
+    added = _append_all(trip, content, lack)
     trip.look()
     if not _kept(trip, sha256, added):
         raise HinderedError("BYTES_NOT_KEPT")
@@ -85,7 +85,7 @@ def add_each(
             if raw is not None:
                 lack = lacking(places, known.get(sha256, []))
                 _check(trip, raw, lack)
-                added[sha256] = [(place.folder, _append(trip, raw, place)) for place in lack]
+                added[sha256] = _append_all(trip, raw, lack)
     # Once for all of them: a server may have many folders, and each look asks for every one.
     trip.look()
     return [sha256 for sha256, put in added.items() if _kept(trip, sha256, put)]
@@ -109,6 +109,18 @@ def remove(trip: Trip, digests: Collection[str], *, sent: bool) -> None:
         trip.look()
 
 
+def _append_all(trip: Trip, content: bytes, places: Sequence[Place]) -> list[tuple[str, int]]:
+    """Add a copy at each place; return their folders and UIDs. If the server does not want one, none is left."""
+    added: list[tuple[str, int]] = []
+    for place in places:
+        try:
+            added.append((place.folder, _append(trip, content, place)))
+        except HinderedError:
+            _take_back(trip, added)
+            raise
+    return added
+
+
 def _append(trip: Trip, content: bytes, place: Place) -> int:
     """Add one copy; return its UID, 0 if the server does not tell."""
     try:
@@ -129,8 +141,13 @@ def _kept(trip: Trip, sha256: str, added: Sequence[tuple[str, int]]) -> bool:
         folder = trip.box.folders.get(name)
         copy = trip.copies(folder).get(uid) if folder else None
         if folder and copy and copy.sha256 != sha256:
-            changed.append((folder, uid))
-    for folder, uid in changed:
-        if trip.client.open(folder, writable=True):
-            trip.client.expunge([uid])
+            changed.append((name, uid))
+    _take_back(trip, changed)
     return not changed
+
+
+def _take_back(trip: Trip, added: Sequence[tuple[str, int]]) -> None:
+    for name, uid in added:
+        folder = trip.box.folders.get(name)
+        if folder and uid and trip.client.open(folder, writable=True):
+            trip.client.expunge([uid])

@@ -1,6 +1,7 @@
 """What a server of scripts may say wrongly, or somebody between it and us: refused in time, and nothing is believed."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -99,6 +100,19 @@ async def test_a_wrong_answer_is_refused_with_a_reason(
         with pytest.raises(RefusedError) as refused:
             await forwards.read(ANN)
     assert refused.value.failure.reason == reason
+
+
+async def test_a_password_is_said_to_the_server_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in what was sent, and in no refusal or log of it."""
+    heard: list[bytes] = []
+    async with served(tmp_path, saying(b'NO "not you"\r\n', heard=heard)) as forwards:
+        with pytest.raises(RefusedError) as refused:
+            await forwards.read(ANN)
+    secret = b64encode(f"\0{ANN}*exec\0secret".encode())
+    assert secret in heard[0]
+    said = str(refused.value) + "".join(capsys.readouterr())
+    assert "secret" not in said
+    assert secret.decode() not in said
 
 
 async def test_what_is_said_before_the_handshake_is_not_believed_after_it(tmp_path: Path) -> None:
