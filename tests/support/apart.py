@@ -43,7 +43,8 @@ def run_apart(item: pytest.Item) -> bool:
 
 def _reports(item: pytest.Item) -> list[dict[str, Any]]:
     def test() -> str:
-        reports = runtestprotocol(item, log=False, nextitem=None)
+        # As if another test of its folder came next: what others stand on as well is not this process's to take down.
+        reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
         to_text = item.config.hook.pytest_report_to_serializable
         return json.dumps([to_text(config=item.config, report=report) for report in reports], default=str)
 

@@ -23,6 +23,7 @@ from quell_agent.scan_places import files_in, places
 from quell_agent.scan_workers import Workers
 from quell_executor.contract import ACTION
 from quell_executor.effect import Reading, RefusedError
+from started import Started
 
 MARKER = b"QUELL-DEMO-MARKER-this-file-is-harmless"
 EXAMPLE = Path(__file__).parents[3] / "examples/rules/quell_demo.yar"
@@ -40,6 +41,7 @@ class Scene:
         shutil.copy(EXAMPLE, self.rules)
         self.said = Said()
         self.clamd: tuple[str, ...] = ()
+        self.started = Started()
 
     def file(self, name: str, content: bytes) -> Path:
         """Make a file."""
@@ -61,12 +63,6 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def workers() -> list[psutil.Process]:
-    """Return the scan workers that we have started."""
-    found = psutil.Process().children(recursive=True)
-    return [process for process in found if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-
-
 async def test_the_marker_is_found_and_all_is_counted(scene: Scene) -> None:
     """One file of many, with its digest; control: without the marker nothing is found."""
     for number in range(40):
@@ -84,7 +80,7 @@ async def test_the_marker_is_found_and_all_is_counted(scene: Scene) -> None:
     assert item.item.finding.file.sha256 == digests(bad).sha256
     assert (item.item.finding.engine, item.item.finding.owner) == ("yara", pwd.getpwuid(os.geteuid()).pw_name)
     assert scene.said.messages[-1] == "41 of 41 files, 1 findings"
-    assert workers() == []
+    assert scene.started.now() == []
 
 
 async def test_what_is_no_plain_file_is_passed_over(scene: Scene) -> None:
@@ -136,7 +132,7 @@ async def test_a_rule_file_that_holds_the_compiler_up_is_left_out(scene: Scene) 
     scene.file("bad", MARKER)
     rules = Rules(scene.rules, scene.cache, seconds=1)
     assert (await rules.compiled()).bad == {"held.yar": "it takes too much to compile"}
-    assert workers() == []
+    assert scene.started.now() == []
     assert len((await scene.scan()).items) == 1
 
 
@@ -145,7 +141,7 @@ async def test_a_compiler_that_never_gets_to_its_files_is_refused(scene: Scene) 
     with pytest.raises(RefusedError) as refusal:
         await Rules(scene.rules, scene.cache, seconds=0).compiled()
     assert refusal.value.failure.reason == "RULES_INVALID"
-    assert workers() == []
+    assert scene.started.now() == []
     assert (await Rules(scene.rules, scene.cache).compiled()).bad == {}
 
 
@@ -255,11 +251,11 @@ async def test_cancelled_it_ends_at_once_with_its_workers(scene: Scene) -> None:
         return scene.said.messages
 
     await eventually(said, lambda messages: len(messages) > 2)
-    assert len(workers()) == 1
+    assert len(scene.started.now()) == 1
     scanning.cancel()
     with pytest.raises(asyncio.CancelledError):
         await scanning
-    assert workers() == []
+    assert scene.started.now() == []
 
 
 async def test_a_killed_worker_is_replaced(scene: Scene) -> None:
@@ -270,7 +266,7 @@ async def test_a_killed_worker_is_replaced(scene: Scene) -> None:
     scanning = asyncio.create_task(scene.scan(percent=5))
 
     async def alive() -> list[psutil.Process]:
-        return [worker for worker in workers() if "scan" in worker.cmdline()]
+        return [worker for worker in scene.started.now() if "scan" in worker.cmdline()]
 
     (worker,) = await eventually(alive, lambda found: len(found) == 1)
     worker.kill()

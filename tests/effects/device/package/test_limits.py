@@ -23,6 +23,7 @@ from quell_agent.package.item import Item, Status, document
 from quell_agent.package.limits import Limits
 from quell_agent.package.machine import Machine
 from quell_agent.package.walk import Walk
+from started import Started
 
 MIB = 1 << 20
 
@@ -115,19 +116,14 @@ def test_when_the_time_for_the_whole_is_over_the_rest_is_told() -> None:
     assert {source["status"] for source in taken("processes", "kernel").sources.values()} == {"COLLECTED"}
 
 
-def of_workers(process: psutil.Process) -> list[psutil.Process]:
-    """Return what a process has started of ours and what that has started, as far as it runs."""
-    return [child for child in process.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
-
-
 async def of(process: psutil.Process) -> list[psutil.Process]:
-    """Return the same, to be waited for: a worker says what it begins before it begins."""
-    return of_workers(process)
+    """Return what a process has started and what that has, as far as it runs: a worker says it before it begins."""
+    return [child for child in process.children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
 
 
 async def test_cancelled_in_the_middle_nothing_is_left(scene: Scene) -> None:
     """Neither process nor file nor descriptor; control: in the middle there were all of them."""
-    before = descriptors(os.getpid())
+    before, started = descriptors(os.getpid()), Started()
     reading = asyncio.create_task(scene.read(Path("/")))
 
     async def said() -> list[str]:
@@ -135,12 +131,12 @@ async def test_cancelled_in_the_middle_nothing_is_left(scene: Scene) -> None:
 
     # The whole machine is read until then.
     await eventually(said, lambda messages: "integrity" in messages, within=90)
-    await eventually(partial(of, psutil.Process()), lambda found: len(found) == 2)
+    await eventually(partial(asyncio.to_thread, started.now), lambda found: len(found) == 2)
     assert any("deleted" in str(link) for link in links(os.getpid(), scene.spool))
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert of_workers(psutil.Process()) == []
+    assert started.now() == []
     assert list(scene.spool.iterdir()) == []
     assert links(os.getpid(), scene.spool) == []
     assert len(descriptors(os.getpid())) <= len(before)
