@@ -29,7 +29,7 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run_apart(item: pytest.Item) -> bool:
+def run_apart(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """Run a test apart, and report of it as if it had been run here: the body of `pytest_runtest_protocol`."""
     hook = item.config.hook
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -38,6 +38,8 @@ def run_apart(item: pytest.Item) -> bool:
             report=hook.pytest_report_from_serializable(config=item.config, data=written)
         )
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What tests before it have set up here, and none after it needs, is taken down as after any test.
+    item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001 - pytest has no other word for it
     return True
 
 

@@ -105,8 +105,5 @@ class Desk:
         return self.lab.sent(), self._inbox() - before
 
     def _inbox(self) -> int:
-        client = self.lab.user(ANN)
-        try:
+        with self.lab.user(ANN) as client:
             return int(client.folder_status("INBOX", ["MESSAGES"])[b"MESSAGES"])
-        finally:
-            client.logout()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from quell.remediation.v1 import item_pb2
 
 from quell_email import __main__ as program
+from quell_email import offers
 from quell_email.effects.block_url import BlockUrl
 from quell_executor.effect import Finding, Plan, Progress
 
@@ -33,5 +34,5 @@ class Liar(Idle):
 
 
 if __name__ == "__main__":
-    setattr(program, "BlockUrl", {"idle": Idle, "liar": Liar}[sys.argv.pop(1)])  # noqa: B010 - a name of its imports
+    setattr(offers, "BlockUrl", {"idle": Idle, "liar": Liar}[sys.argv.pop(1)])  # noqa: B010 - a name of its imports
     sys.exit(program.main())

@@ -237,7 +237,11 @@ class MailLab:
 
     def _logged_in(self, name: str, password: str) -> IMAPClient:
         client = IMAPClient("127.0.0.1", self.imap, ssl=False, timeout=20)
-        client.login(name, password)
+        try:
+            client.login(name, password)
+        except BaseException:
+            client.shutdown()
+            raise
         return client
 
     def _answers(self) -> bool:

@@ -12,11 +12,11 @@ LACKS = fanotify.missing()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run tests apart, where the machine has what they need; else they say here why they are skipped."""
     if LACKS or Path(__file__).parent not in item.path.parents:
         return None
-    return run_apart(item)
+    return run_apart(item, nextitem)
 
 
 @pytest.fixture

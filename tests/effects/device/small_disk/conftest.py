@@ -10,11 +10,11 @@ from small_disk import Disk
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run tests apart, where we may; else they say here why they are skipped."""
     if os.geteuid() != 0 or Path(__file__).parent not in item.path.parents:
         return None
-    return run_apart(item)
+    return run_apart(item, nextitem)
 
 
 @pytest.fixture
