@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
+from quell.executor.v1 import executor_service_pb2
 from quell.remediation.v1 import outcome_pb2
 from quell.warrant.v1 import receipt_pb2, warrant_pb2
 
@@ -129,3 +131,21 @@ async def test_many_go_in_small_commits(house: House) -> None:
     assert len(await known(house)) > pruning.MOST
     await pass_on(house)
     assert await known(house) == []
+
+
+async def test_who_waited_for_a_thaw_finds_itself_forgotten(house: House) -> None:
+    """Canceled while it was frozen, acknowledged and forgotten: that it goes on then changes nothing, and is no fault."""
+    house.world.files = {"/a": BAD}
+    await house.freeze(1, "stop_and_quarantine")
+    warrant = house.center.warrant(quarantine("/a"), expires=3 * house.settings.keep)
+    house.send(warrant)
+    await house.quiet()
+    house.say(cancels=executor_service_pb2.Cancels(actions=[warrant.action]))
+    assert (await house.receipt(warrant)).disposition == receipt_pb2.DISPOSITION_CANCELED
+    await acknowledge(house)
+    await house.store.change(lambda view: view.drop(ORDERS, warrant.action))
+    with structlog.testing.capture_logs() as logged:
+        await house.freeze(2, frozen=False)
+        await house.quiet(1000)
+    assert [line for line in logged if line["log_level"] == "error"] == []
+    assert house.world.files == {"/a": BAD}

@@ -53,8 +53,9 @@ class Beginnings(Arrivals):
 
     def _begin(self, view: View, beginning: Beginning) -> Parts | None:
         verified = beginning.verified
-        order = view.need(ORDERS, verified.action)
-        if self._is_over(view, order, verified):
+        # It may have waited for so long that what was known of it is forgotten: it ended then.
+        order = view.get(ORDERS, verified.action)
+        if order is None or self._is_over(view, order, verified):
             return None
         if not verified.lets_go and self.frozen(order.kind):
             raise FrozenError

@@ -188,7 +188,8 @@ class Ledger:
         """End an action that was not begun, if it has not ended."""
 
         def decide(view: View) -> None:
-            if view.need(ORDERS, receipt.action).stage is not Stage.ENDED:
+            order = view.get(ORDERS, receipt.action)
+            if order and order.stage is not Stage.ENDED:
                 self._answer(view, receipt)
 
         await self.durably(decide)
