@@ -134,7 +134,7 @@ async def test_many_go_in_small_commits(house: House) -> None:
 
 
 async def test_who_waited_for_a_thaw_finds_itself_forgotten(house: House) -> None:
-    """Canceled while it was frozen, acknowledged and forgotten: that it goes on then changes nothing, and is no fault."""
+    """Canceled while it was frozen, acknowledged and forgotten: going on then changes nothing, and is no fault."""
     house.world.files = {"/a": BAD}
     await house.freeze(1, "stop_and_quarantine")
     warrant = house.center.warrant(quarantine("/a"), expires=3 * house.settings.keep)

@@ -53,9 +53,8 @@ class Beginnings(Arrivals):
 
     def _begin(self, view: View, beginning: Beginning) -> Parts | None:
         verified = beginning.verified
-        # It may have waited for so long that what was known of it is forgotten: it ended then.
-        order = view.get(ORDERS, verified.action)
-        if order is None or self._is_over(view, order, verified):
+        order = self._due(view, verified)
+        if order is None:
             return None
         if not verified.lets_go and self.frozen(order.kind):
             raise FrozenError
@@ -88,16 +87,18 @@ class Beginnings(Arrivals):
 
         await self.durably(decide, [(ORDERS, action), (PLANS, action)])
 
-    def _is_over(self, view: View, order: Order, verified: VerifiedWarrant) -> bool:
-        """End what was called off, canceled or is too late."""
-        if order.stage is Stage.ENDED:
-            return True
+    def _due(self, view: View, verified: VerifiedWarrant) -> Order | None:
+        """Return what may begin now; what is canceled or too late ends here."""
+        order = view.get(ORDERS, verified.action)
+        # It may have waited for so long that what was known of its end is forgotten.
+        if order is None or order.stage is Stage.ENDED:
+            return None
         end = self._untimely(view, verified.warrant)
         if order.canceled:
             end = receipt_pb2.Receipt(action=order.action, disposition=receipt_pb2.DISPOSITION_CANCELED)
         if end:
             self._answer(view, end)
-        return end is not None
+        return None if end else order
 
     def _fenced(self, view: View, beginning: Beginning) -> tuple[Parts, Fence | None]:
         """Mark the items that a newer action answers for; return the newest, of the names if nothing was found."""
@@ -143,8 +144,8 @@ class Beginnings(Arrivals):
         """Begin what changes nothing, which nothing fences; False if the action has its receipt instead."""
 
         def decide(view: View) -> bool:
-            order = view.need(ORDERS, verified.action)
-            if self._is_over(view, order, verified):
+            order = self._due(view, verified)
+            if order is None:
                 return False
             view.put(ORDERS, replace(order, stage=Stage.BEGUN))
             return True
