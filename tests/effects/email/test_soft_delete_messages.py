@@ -398,10 +398,10 @@ class CountingParser(Parser):
 
     asked = 0
 
-    def headers(self, block: bytes) -> Headers | None:
+    def headers(self, start: bytes) -> Headers | None:
         """Count."""
         self.asked += 1
-        return super().headers(block)
+        return super().headers(start)
 
 
 async def test_a_second_look_reads_only_what_is_new(tree: MailTree) -> None:

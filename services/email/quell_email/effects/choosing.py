@@ -11,7 +11,7 @@ from quell_email.domain.exclusions import Exclusions
 from quell_email.domain.mailboxes import Found, Mailboxes
 from quell_email.domain.selection import Criterion, address_of, again, criteria, key_of, names_of
 from quell_email.effects.findings import UNPARSABLE
-from quell_executor.effect import PlannedItem, RefusedError
+from quell_executor.effect import Plan, PlannedItem, Progress, RefusedError
 
 AT_ONCE = 4
 """Mailboxes that are worked on at a time: fsyncs of different folders overlap."""
@@ -146,6 +146,27 @@ async def each_mailbox(
             await work(mailbox, some)
 
     await all_ended(one(mailbox, some) for mailbox, some in grouped.items())
+
+
+async def in_batches(
+    plan: Plan,
+    items: Sequence[PlannedItem],
+    most: int,
+    progress: Progress,
+    work: Callable[[str, Sequence[PlannedItem]], Awaitable[None]],
+) -> None:
+    """Do the work of a plan's items, at most so many of a mailbox at once, and tell how far it is."""
+    done = 0
+
+    async def of_mailbox(mailbox: str, ours: Sequence[PlannedItem]) -> None:
+        nonlocal done
+        for start in range(0, len(ours), most):
+            some = ours[start : start + most]
+            await work(mailbox, some)
+            done += len(some)
+            progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
+
+    await each_mailbox(items, of_mailbox)
 
 
 async def all_ended(works: Iterable[Coroutine[None, None, None]]) -> None:

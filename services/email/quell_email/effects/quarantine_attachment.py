@@ -16,7 +16,7 @@ from quell_email.domain.mailboxes import Sight
 from quell_email.domain.selection import Criterion, key_of, names, names_of
 from quell_email.effects.attachment_record import TakenOut
 from quell_email.effects.attachment_search import AttachmentSearch, Sought, notes_of, sought_of, wanted_of
-from quell_email.effects.choosing import Choosing, each_mailbox, planned
+from quell_email.effects.choosing import Choosing, each_mailbox, in_batches, planned
 from quell_email.effects.findings import hindered, left_alone
 from quell_email.effects.replacing import BATCH, KIND, Replacing
 from quell_email.threads import finished
@@ -65,22 +65,16 @@ class QuarantineAttachment:
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take the attachment out of what has it, or put it back; what can't be is left and seen by the probe."""
-        done = 0
 
-        async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
-            nonlocal done
-            for start in range(0, len(items), BATCH):
-                some = items[start : start + BATCH]
-                if plan.reverts:
-                    await self._replacing.give_back(mailbox, some)
-                else:
-                    until = self._replacing.clock.now() + self._keep
-                    wanted = [(item, _Before.of(item).wanted) for item in some]
-                    await self._replacing.take(plan.action, mailbox, wanted, until)
-                done += len(some)
-                progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
+        async def work(mailbox: str, some: Sequence[PlannedItem]) -> None:
+            if plan.reverts:
+                await self._replacing.give_back(mailbox, some)
+            else:
+                until = self._replacing.clock.now() + self._keep
+                wanted = [(item, _Before.of(item).wanted) for item in some]
+                await self._replacing.take(plan.action, mailbox, wanted, until)
 
-        await each_mailbox([item for item in plan.items if not _Before.of(item).refused], work)
+        await in_batches(plan, [item for item in plan.items if not _Before.of(item).refused], BATCH, progress, work)
 
     async def probe(self, plan: Plan) -> Sequence[Finding]:
         """Look in the mailboxes and in the vault."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb
 
 from quell_email.domain.mailboxes import Found, Sight
 from quell_email.domain.selection import address_of, criteria, names
-from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, planned
+from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, in_batches, notes, planned
 from quell_email.effects.findings import PURGED, hindered, left_alone
 from quell_email.effects.quarantine_record import QuarantineRecord, places_of
 from quell_email.effects.taking import Taking, Wanted
@@ -61,20 +61,14 @@ class QuarantineMessages:
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take what is still in sight, or give back; what can't be is left and seen by the probe."""
-        done = 0
 
-        async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
-            nonlocal done
-            for start in range(0, len(items), BATCH):
-                some = items[start : start + BATCH]
-                if plan.reverts:
-                    await self._give_back(mailbox, some)
-                else:
-                    await self.taking.take(KIND, plan.action, mailbox, [Wanted(one, _purge_time(one)) for one in some])
-                done += len(some)
-                progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
+        async def work(mailbox: str, some: Sequence[PlannedItem]) -> None:
+            if plan.reverts:
+                await self._give_back(mailbox, some)
+            else:
+                await self.taking.take(KIND, plan.action, mailbox, [Wanted(one, _purge_time(one)) for one in some])
 
-        await each_mailbox([item for item in plan.items if not _refused(item)], work)
+        await in_batches(plan, [item for item in plan.items if not _refused(item)], BATCH, progress, work)
 
     async def probe(self, plan: Plan) -> Sequence[Finding]:
         """Look in the mailboxes and in the vault."""
@@ -125,9 +119,7 @@ class QuarantineMessages:
 
     async def _give_back(self, mailbox: str, items: Sequence[PlannedItem]) -> None:
         async with self._vault.giving_back(KIND, [item.key for item in items]) as records:
-            by_key: dict[str, list[Kept]] = defaultdict(list)
-            for record in records:
-                by_key[record.key].append(record)
+            by_key = _by_key(records)
             wanted = {group[0].contents[0]: places_of(group) for group in by_key.values()}
             back = await self._mailboxes.add_each(mailbox, wanted, self._vault.read)
             self.taking.point("quarantine.added")
@@ -135,9 +127,7 @@ class QuarantineMessages:
             await self._vault.end(ended, KeptState.RELEASED)
 
     async def _records(self, items: Sequence[PlannedItem]) -> _Records:
-        by_key: dict[str, list[Kept]] = defaultdict(list)
-        for record in await self._vault.of(KIND, [item.key for item in items]):
-            by_key[record.key].append(record)
+        by_key = _by_key(await self._vault.of(KIND, [item.key for item in items]))
         wanted = [sha256 for group in by_key.values() for record in group for sha256 in record.contents]
         return _Records(by_key, frozenset(await self._vault.has(wanted)))
 
@@ -148,6 +138,13 @@ class QuarantineMessages:
         if not together or not await self._mailboxes.hindrance(mailbox, together):
             return {}
         return {key: await self._mailboxes.hindrance(mailbox, some) for key, some in places.items()}
+
+
+def _by_key(records: Iterable[Kept]) -> dict[str, list[Kept]]:
+    found: dict[str, list[Kept]] = defaultdict(list)
+    for record in records:
+        found[record.key].append(record)
+    return found
 
 
 def _given_back(item: PlannedItem, sight: Sight, records: _Records, hindrance: str) -> Finding:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from quell_email.domain.attachments import Wanted
 from quell_email.domain.mailboxes import Mailboxes, Place, besides
-from quell_email.domain.mime import UnparsableError, header_block
+from quell_email.domain.selection import address_of
 from quell_email.domain.splice import inverse, restored
 from quell_email.effects.attachment_record import AttachmentRecord, TakenOut, Way
 from quell_email.effects.judging import Judged, Judging
@@ -146,7 +146,8 @@ class Replacing:
     ) -> AttachmentRecord:
         """Put what the way back needs into the vault; `put` is told what. Return what is to be written down."""
         judged = change.judged
-        original = await finished(lambda: self._original(judged.raw, tuple(there.get(change.sha256, ()))))
+        parser, raw, places = self.parser, judged.raw, tuple(there.get(change.sha256, ()))
+        original = await finished(lambda: QuarantineRecord(places, parser.headers(raw), parser.marks(raw)))
         known = await self.vault.of(KIND, [change.item.key])
         begun = [one for one in known if one.action == action and one.state in OURS]
         beside = AttachmentRecord.load(begun[0].before).beside if begun else there.get(judged.changed_sha256, ())
@@ -157,20 +158,13 @@ class Replacing:
         ways = tuple(Way(piece.start, piece.end, texts[piece.text]) for piece in back)
         return AttachmentRecord(original, judged.changed_sha256, change.wanted, judged.cut.removed, ways, tuple(beside))
 
-    def _original(self, raw: bytes, places: tuple[Place, ...]) -> QuarantineRecord:
-        try:
-            headers = self.parser.headers(header_block(raw))
-        except UnparsableError:
-            headers = None
-        return QuarantineRecord(places, headers, self.parser.marks(raw))
-
     def _kept(self, action: str, item: PlannedItem, record: AttachmentRecord, purge_time: datetime) -> Kept:
         return Kept(
             id=kept_id(action, item.key),
             kind=KIND,
             action=action,
             key=item.key,
-            mailbox=item.item.message.mailbox.removeprefix("mailboxes/"),
+            mailbox=address_of(item.item.message.mailbox),
             item=item.item,
             contents=tuple(sorted(record.contents)),
             before=record.dump(),

@@ -9,7 +9,7 @@ from quell.remediation.v1 import email_pb2, item_pb2, remediation_pb2, target_pb
 
 from quell_email.domain.mailboxes import Held, Mailboxes, Place, Sight
 from quell_email.domain.selection import SENT, names
-from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, notes, planned
+from quell_email.effects.choosing import Choosing, Chosen, each_mailbox, in_batches, notes, planned
 from quell_email.effects.findings import PURGED, hindered, left_alone
 from quell_executor.effect import Finding, Mark, Plan, PlannedItem, Progress, RefusedError
 
@@ -48,21 +48,15 @@ class SoftDeleteMessages:
 
     async def apply(self, plan: Plan, progress: Progress) -> None:
         """Take what is still in sight, or put back; what can't be is left and seen by the probe."""
-        done = 0
 
-        async def work(mailbox: str, items: Sequence[PlannedItem]) -> None:
-            nonlocal done
-            for start in range(0, len(items), BATCH):
-                some = items[start : start + BATCH]
-                digests = [item.item.message.sha256 for item in some]
-                if plan.reverts:
-                    await self._mailboxes.put_back(mailbox, digests)
-                else:
-                    await self._mailboxes.take(mailbox, digests, plan.action or "none", sent=_sent(some))
-                done += len(some)
-                progress.report(f"{done} of {len(plan.items)} messages", percent=done * 100 // len(plan.items))
+        async def work(mailbox: str, some: Sequence[PlannedItem]) -> None:
+            digests = [item.item.message.sha256 for item in some]
+            if plan.reverts:
+                await self._mailboxes.put_back(mailbox, digests)
+            else:
+                await self._mailboxes.take(mailbox, digests, plan.action or "none", sent=_sent(some))
 
-        await each_mailbox([item for item in plan.items if not _refused(item)], work)
+        await in_batches(plan, [item for item in plan.items if not _refused(item)], BATCH, progress, work)
 
     async def probe(self, plan: Plan) -> Sequence[Finding]:
         """Look in the mailboxes and in what we hold."""

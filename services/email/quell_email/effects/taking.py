@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from quell_email.domain.mailboxes import Mailboxes, Place
-from quell_email.domain.mime import UnparsableError, header_block
+from quell_email.domain.selection import address_of
 from quell_email.effects.quarantine_record import QuarantineRecord, still_taking
 from quell_email.parsing.parser import Parser
 from quell_email.vault.records import Kept, KeptState, kept_id
@@ -69,15 +69,11 @@ class Taking:
     def _store(self, read: dict[str, QuarantineRecord], sha256: str, content: bytes) -> None:
         """Put a message's bytes into the vault, and note what they say."""
         try:
-            headers = self.parser.headers(header_block(content))
-        except UnparsableError:
-            headers = None
-        try:
             self.vault.write(sha256, content)
         except OSError as error:
             # Told apart from a backend's own errors: that is asked again, a full disk is not.
             raise FullError("the vault can't be written") from error
-        read[sha256] = QuarantineRecord((), headers, self.parser.marks(content))
+        read[sha256] = QuarantineRecord((), self.parser.headers(content), self.parser.marks(content))
 
     async def _begun(self, kind: str, action: str, wanted: Sequence[Wanted]) -> list[Kept]:
         """Return the records that this action has made before it was interrupted."""
@@ -91,7 +87,7 @@ class Taking:
             kind=kind,
             action=action,
             key=planned.key,
-            mailbox=planned.item.message.mailbox.removeprefix("mailboxes/"),
+            mailbox=address_of(planned.item.message.mailbox),
             item=planned.item,
             contents=(wanted.sha256,),
             before=record.dump(),

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from quell_email.domain.facts import Headers
-from quell_email.domain.mime import MAX_HEADER_BYTES, UnparsableError, header_block
+from quell_email.domain.mime import MAX_HEADER_BYTES
 from quell_email.imap.client import Client, Folder
 from quell_email.parsing.parser import Parser
 from quell_email.remembering import remember
@@ -109,11 +109,7 @@ class Index:
     def _learn(self, sha256: str, start: bytes) -> Facts:
         found = self._facts.get(sha256)
         if found is None:
-            try:
-                headers = self._parser.headers(header_block(start))
-            except UnparsableError:
-                headers = None
-            found = Facts(headers)
+            found = Facts(self._parser.headers(start))
             remember(self._facts, sha256, found, MAX_KNOWN)
         return found
 

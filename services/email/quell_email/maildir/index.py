@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from quell_email.domain.facts import Headers
 from quell_email.domain.legible import answers
-from quell_email.domain.mime import MAX_HEADER_BYTES, UnparsableError, header_block
+from quell_email.domain.mime import MAX_HEADER_BYTES
 from quell_email.domain.selection import Criterion
 from quell_email.maildir.files import regular
 from quell_email.parsing.parser import Parser
@@ -66,7 +66,7 @@ class Index:
         facts = self._facts(file)
         if not facts.headers_read:
             with regular(file.name, file.parent) as found:
-                facts.headers = self._parse_headers(os.pread(found, MAX_HEADER_BYTES + 1, 0))
+                facts.headers = self._parser.headers(os.pread(found, MAX_HEADER_BYTES + 1, 0))
             facts.headers_read = True
         return facts.headers
 
@@ -83,12 +83,6 @@ class Index:
     def answers(self, file: File, wanted: Criterion) -> bool | None:
         """Tell whether the message answers the criterion, but for its place; None: it can't be read, so who knows."""
         return answers(_Message(self, file), wanted)
-
-    def _parse_headers(self, start: bytes) -> Headers | None:
-        try:
-            return self._parser.headers(header_block(start))
-        except UnparsableError:
-            return None
 
     def _facts(self, file: File) -> Facts:
         known = self._known.get(_stamp(file.status))

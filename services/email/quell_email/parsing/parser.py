@@ -13,6 +13,7 @@ from typing import Any
 from quell_email.domain.attachments import Wanted
 from quell_email.domain.cutting import Cutting
 from quell_email.domain.facts import Headers
+from quell_email.domain.mime import UnparsableError, header_block
 from quell_email.parsing import cuts
 
 WALL_SECONDS = 4.0
@@ -31,9 +32,12 @@ class Parser:
         self._turn = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def headers(self, block: bytes) -> Headers | None:
-        """Return what a header block says, or None if it can't be read."""
-        found = self._ask(b"h", block)
+    def headers(self, start: bytes) -> Headers | None:
+        """Return what the headers at the start of a message say, or None if they can't be read."""
+        try:
+            found = self._ask(b"h", header_block(start))
+        except UnparsableError:
+            return None
         if found is None:
             return None
         return Headers(
