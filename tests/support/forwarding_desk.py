@@ -48,7 +48,12 @@ def homes(lab: MailLab, point: Point = nowhere) -> Forwards:
 
 def server(lab: MailLab, point: Point = nowhere) -> Forwards:
     """Return the backend over ManageSieve."""
-    return ServerForwards(_server(lab, SieveServer, MASTER), point)
+    return ServerForwards(_server(lab, SieveServer, MASTER), known, point)
+
+
+async def known() -> tuple[str, ...]:
+    """Return the mailboxes that there are."""
+    return (ANN,)
 
 
 def _server(lab: MailLab, kind: type[SieveServer], password: str) -> SieveServer:

@@ -98,7 +98,8 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         vault = await stack.enter_async_context(opened_vault(settings.data / "vault", keys, clock, point))
         choosing = Choosing(mailboxes, settings.exclusions.all)
         keep, seams = timedelta(days=settings.quarantine_days), Seams(clock=clock, point=point)
-        forwarding = _forwarding(settings, point)
+        forwards = _forwards(settings, mailboxes, point)
+        forwarding = _forwarding(settings, forwards, point)
         means = Means(mailboxes, vault, parser, choosing, urls, keep, seams, forwarding)
         executor = _executor(settings, means, journal)
         executors.append(executor)
@@ -119,7 +120,7 @@ async def composed(settings: EmailSettings, clock: Clock, point: Point = nowhere
         center = await stack.enter_async_context(by_hand.action_center(settings.action_center, settings.api))
         register = email_remediation_service_pb2_grpc.add_EmailRemediationServiceServicer_to_server
         api.add(register, EmailRemediationServicer(center))
-        inventory = Inventory(mailboxes, _forwards(settings, point), settings.domains)
+        inventory = Inventory(mailboxes, forwards, settings.domains)
         api.add(mailbox_service_pb2_grpc.add_MailboxServiceServicer_to_server, MailboxServicer(inventory))
         yield Service(api, people, urls, clicks, mailboxes)
 
@@ -159,14 +160,13 @@ def _keeping(settings: EmailSettings) -> Keeping:
     return Keeping(settings.click.keep, settings.click.keep_days, _link_key(settings))
 
 
-def _forwards(settings: EmailSettings, point: Point) -> Forwards | None:
+def _forwards(settings: EmailSettings, mailboxes: Mailboxes, point: Point) -> Forwards | None:
     if settings.managesieve:
-        return ServerForwards(settings.managesieve, point)
+        return ServerForwards(settings.managesieve, mailboxes.addresses, point)
     return HomeForwards(settings.homes, point) if settings.homes else None
 
 
-def _forwarding(settings: EmailSettings, point: Point) -> TurnOffExternalForwarding | None:
-    forwards = _forwards(settings, point)
+def _forwarding(settings: EmailSettings, forwards: Forwards | None, point: Point) -> TurnOffExternalForwarding | None:
     if forwards is None:
         return None
     kept = PreImages(settings.data / "forwarding")

@@ -1,7 +1,7 @@
 """The port to what sends a mailbox's mail on: Sieve scripts, `.forward`. What a backend has of it, it lists."""
 
 import base64
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -91,9 +91,6 @@ class Judged:
 
 class Forwards(Protocol):
     """What sends mail on, by canonical address of the mailbox. Nothing here decides whether it may be changed."""
-
-    async def addresses(self) -> Collection[str]:
-        """Return every mailbox that can be listed; a backend that can't list has none."""
 
     async def read(self, mailbox: str) -> Sequence[Script]:
         """Return every place of a mailbox that is there, active or not.

@@ -1,7 +1,7 @@
 """What sends mail on, as scripts on a ManageSieve server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from quell_email.domain.forwards import RULE, Script, within_limits
@@ -12,23 +12,23 @@ from quell_runtime.seams import Point, nowhere
 
 AT_ONCE = 8
 PATIENCE_S = 30.0
+Known = Callable[[], Awaitable[Collection[str]]]
 
 
 class ServerForwards:
-    """The scripts of every mailbox of a server. It can't list mailboxes."""
+    """The scripts of a server's mailboxes."""
 
-    def __init__(self, server: SieveServer, point: Point = nowhere) -> None:
-        """Connect to nothing yet."""
+    def __init__(self, server: SieveServer, known: Known, point: Point = nowhere) -> None:
+        """Connect to nothing yet. `known` tells which mailboxes there are: a server may let any name in."""
         self._server = server
+        self._known = known
         self._point = point
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def addresses(self) -> Collection[str]:
-        """Return none."""
-        return ()
-
     async def read(self, mailbox: str) -> Sequence[Script]:
         """Return every script."""
+        if mailbox not in await self._known():
+            raise RefusedError("MAILBOX_UNKNOWN", "the mailbox that the order names is not here")
         async with self._session(mailbox) as at:
             found = []
             for name, active in await at.scripts():

@@ -7,7 +7,7 @@ followed, and what is replaced is swapped with what replaces it, then looked at,
 import os
 import secrets
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,6 @@ class HomeForwards:
         """Find homes by the pattern."""
         self._homes = Homes(pattern)
         self._point = point
-
-    async def addresses(self) -> Collection[str]:
-        """Return every mailbox."""
-        return (await finished(self._homes.all)).keys()
 
     async def read(self, mailbox: str) -> Sequence[Script]:
         """Return every file that is there."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forwarding_desk import ANN
+from forwarding_desk import ANN, known
 from quell_email.domain.forwards import RULE, Script
 from quell_email.imap.forwards import ServerForwards
 from quell_email.imap.managesieve import SieveServer
@@ -38,7 +38,7 @@ async def served(tmp_path: Path, answers: Callable[[Streams], Awaitable[None]]) 
         (tmp_path / "password").write_text("secret\n")
         address = Address("127.0.0.1", listening.sockets[0].getsockname()[1])
         yield ServerForwards(
-            SieveServer(address=address, tls="none", master_user="exec", master_password=tmp_path / "password")
+            SieveServer(address=address, tls="none", master_user="exec", master_password=tmp_path / "password"), known
         )
 
 
@@ -122,7 +122,7 @@ async def test_what_is_said_before_the_handshake_is_not_believed_after_it(tmp_pa
     async with served(tmp_path, saying(forged, b"", heard=heard)) as plain:
         server = plain._server.model_copy(update={"tls": "starttls"})  # noqa: SLF001 - as an operator configures it
         with pytest.raises(RefusedError, match="BACKEND_AWAY"):
-            await ServerForwards(server).read(ANN)
+            await ServerForwards(server, known).read(ANN)
     assert heard[0] == b"STARTTLS\r\n"
     assert not any(b"AUTHENTICATE" in line for line in heard)
 

@@ -1,10 +1,14 @@
 """Who forwards outside now: by what is there, and only what the server runs."""
 
+import pytest
+
 from effect_runs import do
-from forwarding_desk import ANN, ORDER, OURS, Desk
+from forwarding_desk import ANN, ORDER, OURS, Desk, server
 from home_tree import HomeTree
+from mail_lab import MailLab
 from quell_email.maildir.forwards import HomeForwards
 from quell_email.sieve.places import forwardings
+from quell_executor.effect import RefusedError
 
 OUTSIDE = b'redirect "ann@mail.test";'
 
@@ -46,3 +50,13 @@ async def test_files_are_told_of_with_their_place(tree: HomeTree) -> None:
         ("sieve/mine.sieve", "ann@mail.test"),
     }
     assert {one.mailbox for one in found} == {f"mailboxes/{ANN}"}
+
+
+async def test_a_mailbox_that_nobody_has_is_unknown(lab: MailLab) -> None:
+    """A server may let any name in: only those that there are are asked for. Control: it lets this one in."""
+    lab.wipe()
+    nobody = "nobody@example.org"
+    with pytest.raises(RefusedError, match="MAILBOX_UNKNOWN"):
+        await server(lab).read(nobody)
+    with lab.executor(nobody) as client:
+        assert client.folder_exists("INBOX")
