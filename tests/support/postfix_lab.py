@@ -1,76 +1,38 @@
 """A Postfix of the test's own: its configuration, queue and mailboxes in a folder, on loopback, ended after it."""
 
 import asyncio
-import os
 import shutil
-import signal
 import smtplib
-import socket
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
-import pytest
+from own_postfix import DOMAIN, own_postfix
 
-from house import free_ports
-
-DOMAIN = "corp.test"
+__all__ = ["DOMAIN"]
 _OWNER = 20_000
-_MAIN = """\
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = mx.{domain}
+_MAIN = f"""\
 mydestination =
-mynetworks = 127.0.0.0/8
-virtual_mailbox_domains = {domain}
-virtual_mailbox_base = {folder}/mail
-virtual_mailbox_maps = inline:{{{maps}}}
-virtual_minimum_uid = {owner}
-virtual_uid_maps = static:{owner}
-virtual_gid_maps = static:{owner}
-alias_maps =
+virtual_mailbox_domains = {DOMAIN}
+virtual_mailbox_base = {{folder}}/mail
+virtual_minimum_uid = {_OWNER}
+virtual_uid_maps = static:{_OWNER}
+virtual_gid_maps = static:{_OWNER}
 local_recipient_maps =
 default_transport = error:no outside delivery here
 relay_transport = error:no outside delivery here
-disable_dns_lookups = yes
-smtp_dns_support_level = disabled
 message_size_limit = 104857600
 virtual_mailbox_limit = 0
-smtpd_milters = {milter}
 milter_default_action = accept
 milter_connect_timeout = 5s
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
 """
 _MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-error unix - - n - - error
-retry unix - - n - - error
 discard unix - - n - - discard
 virtual unix - n n - - virtual
-proxymap unix - - n - - proxymap
-anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
-showq unix n - n - - showq
-postlog unix-dgram n - n - 1 postlogd
 """
 
 
@@ -144,54 +106,12 @@ async def postfix(milter: str, users: Sequence[str] = ("ann", "bob", "probe")) -
 
 @contextmanager
 def _running(milter: str, users: Sequence[str]) -> Iterator[Postfix]:
-    if os.geteuid() or not Path("/usr/lib/postfix/sbin/master").exists():
-        pytest.skip("it takes root, and Debian's package postfix")
-    # Its daemons are users of their own: they can't come into the folders of the test's root.
-    folder = Path(tempfile.mkdtemp(prefix="quell-postfix-"))
-    try:
-        folder.chmod(0o755)
-        port = free_ports(1)
-        _configure(folder, port, milter, users)
-        config = str(folder / "etc")
-        running = subprocess.Popen(  # noqa: S603 - the test's own
-            ["/usr/sbin/postfix", "-c", config, "start-fg"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            _await(port, running)
-            yield Postfix(folder, port)
-        finally:
-            stop = ["/usr/sbin/postfix", "-c", config, "stop"]
-            subprocess.run(stop, capture_output=True, timeout=30, check=False)  # noqa: S603 - the test's own
-            with suppress(subprocess.TimeoutExpired):
-                running.wait(10)
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.wait(10)
-    finally:
-        shutil.rmtree(folder)
+    maps = ", ".join(f"{{{{{user}@{DOMAIN} = {user}@{DOMAIN}/Maildir/}}}}" for user in users)
+    main = f"{_MAIN}virtual_mailbox_maps = inline:{{{{{maps}}}}}\nsmtpd_milters = {milter}\n"
+    with own_postfix(main, _MASTER, _prepare) as (folder, port):
+        yield Postfix(folder, port)
 
 
-def _configure(folder: Path, port: int, milter: str, users: Sequence[str]) -> None:
-    for name in ("etc", "spool", "data", "mail"):
-        (folder / name).mkdir()
-    shutil.chown(folder / "data", "postfix")
+def _prepare(folder: Path) -> None:
+    (folder / "mail").mkdir()
     shutil.chown(folder / "mail", _OWNER, _OWNER)
-    maps = ", ".join(f"{{{user}@{DOMAIN} = {user}@{DOMAIN}/Maildir/}}" for user in users)
-    values = {"folder": folder, "domain": DOMAIN, "maps": maps, "owner": _OWNER, "milter": milter}
-    (folder / "etc/main.cf").write_text(_MAIN.format(**values))
-    (folder / "etc/master.cf").write_text(_MASTER.format(port=port))
-
-
-def _await(port: int, running: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        assert running.poll() is None, "Postfix ended"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as connection:
-            if connection.recv(3) == b"220":
-                return
-        with suppress(subprocess.TimeoutExpired):
-            running.wait(0.05)
-    raise AssertionError("Postfix does not answer")
