@@ -207,6 +207,7 @@ def test_too_many_links_are_unparsable() -> None:
         read_links(b"\r\n" + many)
 
 
+HREF = b'<a href="https://a.example/">'
 FRAGMENTS = [
     b"Content-Type: multipart/mixed; boundary=b\r\n",
     b"Content-Type: text/html; charset=utf-16\r\n",
@@ -214,7 +215,7 @@ FRAGMENTS = [
     b"Content-Type: message/rfc822\r\n",
     b"Content-Transfer-Encoding: base64\r\n",
     b"Content-Transfer-Encoding: quoted-printable\r\n",
-    b'<a href="https://a.example/">',
+    HREF,
     b"<base href='https://e.x/'>",
     b"https://b.example/x ",
     b"www.d.example \r\n",
@@ -236,3 +237,10 @@ def test_hostile_mail_is_changed_in_its_links_or_not_at_all(fragments: list[byte
     after = rewritten(raw, told["parts"], [NEW] * len(told["urls"]))
     if not told["left"] and not after.encoding and after.links:
         assert NEW in read_links(after.raw)["urls"]
+
+
+@pytest.mark.parametrize(("body", "left"), [(HREF, {"misnamed": 1}), (HREF.decode().encode("utf-16"), {})])
+def test_a_part_that_is_not_in_the_wide_charset_that_it_names_is_left_alone(body: bytes, left: dict[str, int]) -> None:
+    """Its links are told all the same. Control: one that is in it is made anew."""
+    told = read_links(b"Content-Type: text/html; charset=utf-16\r\n\r\n" + body)
+    assert (told["urls"], told["left"], bool(told["parts"])) == (["https://a.example/"], left, not left)

@@ -54,7 +54,7 @@ def read_links(raw: bytes) -> dict[str, Any]:
             urls.setdefault(spot.url, len(urls))
         if len(urls) > MAX_LINKS:
             raise mime.UnparsableError("too many links")
-        if spots and (reason := _reason(part, raw, content)):
+        if spots and (reason := _reason(part, raw, content) or _misnamed(part, content, charset)):
             left[reason] += 1
         elif spots:
             parts.append(_told(part, charset, list(_pieces(text, charset, spots, urls))))
@@ -72,6 +72,15 @@ def _reason(part: mime.Part, raw: bytes, content: bytes) -> str:
     if any(each.content_type in _SEALED for each in part.above) or _INLINE_PGP.search(content):
         return "signed"
     return "" if part.raw is raw else "encoded"
+
+
+def _misnamed(part: mime.Part, content: bytes, charset: str) -> str:
+    """Return why a part is left as it is that names a wide charset and is not written in it.
+
+    Some programs read it as it is written and others as it says, and who knows what they would make of other bytes.
+    """
+    named = [_codec(name, content) for name in parameters(mime.content_type_of(part.headers), "charset")[:1]]
+    return "misnamed" if any(_WIDE.match(codec) and codec != charset for codec in named) else ""
 
 
 def _spots(text: str, part: mime.Part) -> Iterator[Spot]:
