@@ -12,6 +12,7 @@ from quell_email.imap.client import Pace
 from quell_email.imap.connections import Connections
 from quell_email.imap.settings import ImapServer
 
+CLOSED: list[str] = []
 ANN, BOB = "ann@example.org", "bob@example.org"
 
 
@@ -52,7 +53,8 @@ def connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connections:
         (tmp_path / name).write_text("x")
     files = {"mailboxes": tmp_path / "mailboxes", "master_password": tmp_path / "password"}
     server = ImapServer.model_validate({"address": "127.0.0.1:1", "tls": "none", "master_user": "exec", **files})
-    nobody = SimpleNamespace(close=lambda: None)
+    nobody = SimpleNamespace(close=lambda: CLOSED.append("one"))
+    CLOSED.clear()
     monkeypatch.setattr(Connections, "_client", lambda _self, _mailbox: nobody)
     return Connections(server)
 
@@ -78,3 +80,16 @@ async def test_what_is_asked_of_one_mailbox_is_done_one_after_the_other(connecti
     await asyncio.gather(first, *later)
     await connections.close()
     assert done == ["another's", "first", "second", "third"]
+
+
+async def test_what_ends_while_it_is_hung_up_leaves_no_connection(connections: Connections) -> None:
+    """Whoever asked may have given up, as when one of several fails: its trip goes to its end, and its line too."""
+    go_on = threading.Event()
+    going = asyncio.create_task(connections.trip(ANN, lambda _: go_on.wait(10)))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(connections.close())
+    await asyncio.sleep(0)
+    assert CLOSED == []
+    go_on.set()
+    await asyncio.gather(going, closing)
+    assert len(CLOSED) == 1

@@ -73,11 +73,11 @@ class Connections:
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
     async def close(self) -> None:
-        """Hang up. Nothing may be under way."""
-        for client in self._idle.values():
-            await finished(client.close, self._threads)
-        self._idle.clear()
-        self._threads.shutdown()
+        """Hang up, once what is under way has come to its end."""
+        await asyncio.to_thread(self._threads.shutdown)
+        while self._idle:
+            _, client = self._idle.popitem()
+            await asyncio.to_thread(client.close)
 
     async def _once(self, mailbox: str, work: Callable[[Client], T]) -> T:
         known = self._idle.pop(mailbox, None)
