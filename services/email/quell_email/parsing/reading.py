@@ -12,6 +12,8 @@ from quell_email.domain.errors import UrlInvalidError
 from quell_email.domain.facts import attachment_mark, url_mark
 from quell_email.domain.fingerprint import fingerprint, marks_of
 from quell_email.domain.headers import MAX_VALUE, decoded, parameters, parse_all, parse_headers, to_text
+from quell_email.domain.redirects import targets
+from quell_email.domain.urls import CanonicalUrl
 from quell_email.domain.wrappers import unwrapped
 
 MAX_URLS = 2000
@@ -65,10 +67,18 @@ def read_body(raw: bytes) -> list[bytes]:
     marks |= marks_of(fingerprint("\n".join(texts[True] or texts[False]), is_html=bool(texts[True])))
     for url in urls:
         try:
-            marks.update(url_mark(str(layer)) for layer in unwrapped(url))
+            marks.update(url_mark(str(target)) for target in _leads_to(url))
         except UrlInvalidError:
             continue
     return sorted(marks)
+
+
+def _leads_to(url: str) -> list[CanonicalUrl]:
+    try:
+        return targets(url)
+    except UrlInvalidError:
+        # It leads to too much to be followed, or is none at all.
+        return unwrapped(url)
 
 
 def _charset(part: mime.Part) -> str:
