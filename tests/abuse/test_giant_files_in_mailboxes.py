@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from quell_email.maildir.files import directory, read_text
+from quell_email.files import directory, read_text
 
 
 def test_a_giant_list_of_keywords_is_as_none(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import structlog
 
 from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Place, lacking
+from quell_email.files import directory, move, read_text, regular
 from quell_email.maildir import names
 from quell_email.maildir.box import KEYWORDS
 from quell_email.maildir.entries import Entry
-from quell_email.maildir.files import directory, move, read_text, regular
 from quell_email.maildir.index import Index
 from quell_email.maildir.moving import PASSES, in_sight
 from quell_email.maildir.search import places as look_for

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from quell_email.domain.mailboxes import Place
 from quell_email.domain.selection import SENT
+from quell_email.files import directory, listed, read_text
 from quell_email.maildir import names
 from quell_email.maildir.entries import place_of
-from quell_email.maildir.files import directory, listed, read_text
 from quell_email.maildir.index import File
 
 KEYWORDS = "dovecot-keywords"

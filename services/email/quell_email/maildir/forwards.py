@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quell_email.domain.forwards import FILE, MOST_SCRIPT_BYTES, RULE, Script, within_limits
-from quell_email.maildir.files import directory, exchange, listed, regular
+from quell_email.files import directory, exchange, listed, regular
 from quell_email.maildir.homes import Homes
 from quell_email.threads import finished
 from quell_executor.effect import RefusedError

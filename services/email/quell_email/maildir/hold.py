@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quell_email.domain.mailboxes import Place
+from quell_email.files import directory, listed, read_text, regular, write_durably
 from quell_email.maildir.entries import Entry, facts_of
-from quell_email.maildir.files import directory, listed, read_text, regular, write_durably
 from quell_email.maildir.index import File
 
 RECORD = ".json"

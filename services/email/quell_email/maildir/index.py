@@ -13,7 +13,7 @@ from quell_email.domain.facts import Headers
 from quell_email.domain.legible import answers
 from quell_email.domain.mime import MAX_HEADER_BYTES
 from quell_email.domain.selection import Criterion
-from quell_email.maildir.files import regular
+from quell_email.files import regular
 from quell_email.parsing.parser import Parser
 from quell_email.remembering import remember
 

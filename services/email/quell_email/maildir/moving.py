@@ -10,10 +10,10 @@ import structlog
 
 from quell_email.domain.errors import HinderedError
 from quell_email.domain.mailboxes import Place
+from quell_email.files import directory, move, read_text
 from quell_email.maildir import names
 from quell_email.maildir.box import KEYWORDS, shelves
 from quell_email.maildir.entries import Entry
-from quell_email.maildir.files import directory, move, read_text
 from quell_email.maildir.hold import Hold, Kept, hold_of, make_hold
 from quell_email.maildir.index import File, Index
 from quell_executor.effect import RefusedError

@@ -10,7 +10,7 @@ from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 
-from quell_email.maildir.files import listed, read_text, write_durably
+from quell_email.files import listed, read_text, write_durably
 from quell_email.maildir.hold import RECORD, Hold, Kept, hold_of
 from quell_runtime.seams import Point
 

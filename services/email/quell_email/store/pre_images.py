@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from quell.journal.v1 import plan_pb2
 from quell.remediation.v1 import remediation_pb2
 
-from quell_email.maildir.files import directory, listed, read_text, write_durably
+from quell_email.files import directory, listed, read_text, write_durably
 from quell_executor.effect import Mark, PlannedItem
 from quell_executor.parts import decode_item, encode_item
 
