@@ -8,6 +8,7 @@ from pathlib import Path
 from quell.remediation.v1 import email_pb2
 
 from mail_lab import MASTER, PASSWORD, MailLab
+from mail_worlds import ALL
 from quell_email.domain.forwards import Forwards
 from quell_email.effects.turn_off_external_forwarding import TurnOffExternalForwarding
 from quell_email.imap.forwards import ServerForwards
@@ -53,7 +54,7 @@ def server(lab: MailLab, point: Point = nowhere) -> Forwards:
 
 async def known() -> tuple[str, ...]:
     """Return the mailboxes that there are."""
-    return (ANN,)
+    return ALL
 
 
 def _server(lab: MailLab, kind: type[SieveServer], password: str) -> SieveServer:

@@ -1,8 +1,27 @@
-"""A mail server that dies at a chosen moment, and comes back."""
+"""Deaths at a chosen moment: of ours, at a point, and of a mail server, which comes back."""
 
 import threading
 
 from mail_lab import MailLab
+
+
+class CrashError(BaseException):
+    """The process dies here."""
+
+
+class Crash:
+    """Dies at the n-th passing of a place, or of any point."""
+
+    def __init__(self, at: int, place: str = "") -> None:
+        """Count down."""
+        self.left, self.place = at, place
+
+    def __call__(self, name: str) -> None:
+        """Pass a point."""
+        if self.place in ("", name):
+            self.left -= 1
+            if self.left == 0:
+                raise CrashError
 
 
 class Killing:

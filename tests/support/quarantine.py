@@ -60,19 +60,6 @@ def all_seen(tree: MailTree) -> dict[str, Counter[object]]:
     return {path.name: seen(tree, path.name) for path in sorted(tree.base.iterdir())}
 
 
-def dying_at(place: str, time: int = 1) -> Callable[[str], None]:
-    """Return a point that raises when a place is passed for the so-manieth time."""
-    left = [time]
-
-    def point(name: str) -> None:
-        if name == place:
-            left[0] -= 1
-            if left[0] == 0:
-                raise CrashError(name)
-
-    return point
-
-
 def full_at(place: str) -> Callable[[str], None]:
     """Return a point at which the disk is full."""
 
@@ -81,7 +68,3 @@ def full_at(place: str) -> Callable[[str], None]:
             raise OSError(errno.ENOSPC, "no space left on device")
 
     return point
-
-
-class CrashError(BaseException):
-    """The process dies here."""

@@ -14,11 +14,11 @@ from quell.remediation.v1 import email_pb2
 
 from attachments import Attachments, attachments, of_cluster, of_message
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, Silent, carry_out, do, undo
-from mail_deaths import Killing
+from mail_deaths import Crash, CrashError, Killing
 from mail_lab import MailLab
 from mail_tree import ATTACHMENT, CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, ImapWorld, MailWorld, Seen, crlf
-from quarantine import KEEP, CrashError, dying_at
+from quarantine import KEEP
 from quell_email.effects.attachment_record import AttachmentRecord
 from quell_email.effects.quarantine_attachment import QuarantineAttachment
 from quell_email.effects.replacing import KIND
@@ -200,7 +200,7 @@ async def test_a_crash_while_taking_loses_and_doubles_nothing(
     mail.deliver(ANN, NOTE, *TWINS)
     before = mail.see(ANN)
     order = of_message(PDF, ANN, sha256=DIGEST)
-    dying = dying_at(_named(mail, step))
+    dying = Crash(1, _named(mail, step))
     with pytest.raises(CrashError):
         async with attachments(mail.another(dying), parser, tmp_path / "vault", point=dying) as house:
             await do(house.effect, order)
@@ -225,7 +225,7 @@ async def test_a_crash_while_putting_back_loses_and_doubles_nothing(
     before = mail.see(ANN)
     async with attachments(mail.another(), parser, tmp_path / "vault") as house:
         run = await do(house.effect, of_message(PDF, ANN, sha256=DIGEST))
-    dying = dying_at(_named(mail, step))
+    dying = Crash(1, _named(mail, step))
     with pytest.raises(CrashError):
         async with attachments(mail.another(dying), parser, tmp_path / "vault", point=dying) as house:
             await undo(house.effect, run.plan)

@@ -7,6 +7,7 @@ import pytest
 from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, Silent, carry_out, do, undo
+from mail_deaths import Crash, CrashError
 from mail_tree import ATTACHMENT, CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
 from quell_email.domain.errors import HinderedError
@@ -333,24 +334,6 @@ async def test_copies_are_removed_for_good_wherever_they_are(mail: MailWorld) ->
     await mail.mailboxes.remove(ANN, [DIGEST], sent=True)
     assert mail.see(ANN) == [NOTE]
     assert mail.held(ANN) == 0
-
-
-class CrashError(BaseException):
-    """The process dies here."""
-
-
-class Crash:
-    """Dies at the n-th passing of any point."""
-
-    def __init__(self, at: int) -> None:
-        """Count down."""
-        self.left = at
-
-    def __call__(self, _name: str) -> None:
-        """Pass a point."""
-        self.left -= 1
-        if self.left == 0:
-            raise CrashError
 
 
 @pytest.mark.parametrize("at", range(1, 9))

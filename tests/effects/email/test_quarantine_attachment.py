@@ -14,8 +14,9 @@ from quell.remediation.v1 import email_pb2, item_pb2
 
 from attachments import Attachments, attachments, of_cluster, of_message
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, do, undo
+from mail_deaths import Crash, CrashError
 from mail_tree import ATTACHMENT, CAMPAIGN, MailTree, ordinary, sha256
-from quarantine import KEEP, CrashError, all_seen, dying_at, seen
+from quarantine import KEEP, all_seen, seen
 from quell_email.domain.exclusions import Exclusions
 from quell_email.effects.attachment_record import AttachmentRecord
 from quell_email.effects.choosing import Choosing
@@ -422,7 +423,7 @@ async def test_a_crash_while_taking_loses_and_doubles_nothing(
 ) -> None:
     """At each step; then its user flags what is left, the whole is done again, and undone: all copies, each once."""
     before = all_seen(twins)
-    mailboxes = Maildirs(twins.pattern, Index(parser), dying := dying_at(place, time))
+    mailboxes = Maildirs(twins.pattern, Index(parser), dying := Crash(time, place))
     with pytest.raises(CrashError):
         async with attachments(mailboxes, parser, tmp_path / "vault", point=dying) as house:
             await do(house.effect, ONE)
@@ -451,7 +452,7 @@ async def test_a_crash_while_putting_back_loses_and_doubles_nothing(
     async with attachments(Maildirs(twins.pattern, Index(parser)), parser, tmp_path / "vault") as house:
         run = await do(house.effect, ONE)
         (kept,) = await house.vault.held(KIND)
-    mailboxes = Maildirs(twins.pattern, Index(parser), dying := dying_at(place, time))
+    mailboxes = Maildirs(twins.pattern, Index(parser), dying := Crash(time, place))
     with pytest.raises(CrashError):
         async with attachments(mailboxes, parser, tmp_path / "vault", point=dying) as house:
             await undo(house.effect, run.plan)

@@ -10,8 +10,9 @@ import pytest
 from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, Silent, do, undo
+from mail_deaths import Crash, CrashError
 from mail_tree import ATTACHMENT, CAMPAIGN, MailTree, sha256
-from quarantine import KEEP, CrashError, Quarantine, all_seen, dying_at, quarantine, seen
+from quarantine import KEEP, Quarantine, all_seen, quarantine, seen
 from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.effects.choosing import Choosing
 from quell_email.effects.quarantine_messages import KIND, QuarantineMessages
@@ -328,7 +329,7 @@ async def test_a_crash_while_taking_loses_and_doubles_nothing(
 ) -> None:
     """At each step; then its user flags what is left, the whole is done again, and released: all copies, each once."""
     before = all_seen(twins)
-    mailboxes = Maildirs(twins.pattern, Index(parser), dying := dying_at(place, time))
+    mailboxes = Maildirs(twins.pattern, Index(parser), dying := Crash(time, place))
     order = by_digest(ALL[0])
     with pytest.raises(CrashError):
         async with quarantine(mailboxes, parser, tmp_path / "vault", point=dying) as house:
@@ -353,7 +354,7 @@ async def test_a_crash_while_giving_back_loses_and_doubles_nothing(
     before = all_seen(twins)
     async with quarantine(Maildirs(twins.pattern, Index(parser)), parser, tmp_path / "vault") as house:
         run = await do(house.effect, by_digest(ALL[0]))
-    mailboxes = Maildirs(twins.pattern, Index(parser), dying := dying_at(place, time))
+    mailboxes = Maildirs(twins.pattern, Index(parser), dying := Crash(time, place))
     with pytest.raises(CrashError):
         async with quarantine(mailboxes, parser, tmp_path / "vault", point=dying) as house:
             await undo(house.effect, run.plan)

@@ -11,9 +11,10 @@ import pytest
 from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, do, undo
+from mail_deaths import Crash, CrashError
 from mail_tree import CAMPAIGN, ordinary, sha256
 from mail_worlds import ALL, ANN, BOB, CLEO, DATE, MailWorld, Seen, crlf
-from quarantine import KEEP, CrashError, Quarantine, dying_at, full_at, quarantine
+from quarantine import KEEP, Quarantine, full_at, quarantine
 from quell_email.domain.exclusions import Exclusions, Simulation
 from quell_email.domain.mailboxes import Volume
 from quell_email.effects.choosing import Choosing
@@ -159,7 +160,7 @@ async def test_a_crash_while_taking_loses_and_doubles_nothing(
     mail.deliver(ANN, NOTE, *TWINS)
     before = Counter(mail.see(ANN))
     backend = "imap" if type(mail).__name__ == "ImapWorld" else "maildir"
-    dying = dying_at(f"{backend}.{step}" if step == "removed" else step)
+    dying = Crash(1, f"{backend}.{step}" if step == "removed" else step)
     with pytest.raises(CrashError):
         async with quarantine(mail.another(dying), parser, tmp_path / "vault", point=dying) as house:
             await do(house.effect, ordered(ANN))
@@ -200,7 +201,7 @@ async def test_a_crash_while_releasing_loses_and_doubles_nothing(
     async with quarantine(mail.another(), parser, tmp_path / "vault") as house:
         run = await do(house.effect, ordered(ANN))
     backend = "imap" if type(mail).__name__ == "ImapWorld" else "maildir"
-    dying = dying_at(f"{backend}.{step}" if step == "added" else step)
+    dying = Crash(1, f"{backend}.{step}" if step == "added" else step)
     with pytest.raises(CrashError):
         async with quarantine(mail.another(dying), parser, tmp_path / "vault", point=dying) as house:
             await undo(house.effect, run.plan)

@@ -10,6 +10,7 @@ from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import DONE, MISSING, do, undo
 from eventually import eventually
+from mail_deaths import Crash, CrashError
 from mail_tree import CAMPAIGN, MailTree
 from quell_email.effects.retention import Retention
 from quell_email.effects.soft_delete_messages import SoftDeleteMessages
@@ -35,10 +36,6 @@ class Later(SystemClock):
     def now(self) -> datetime:
         """Return the time."""
         return datetime.now(UTC) + self._ahead
-
-
-class CrashError(Exception):
-    """The process is gone."""
 
 
 def order(*mailboxes: str) -> email_pb2.SoftDeleteMessages:
@@ -130,16 +127,8 @@ async def test_killed_at_any_point_each_is_either_held_or_purged(
     for number in range(3):
         tree.deliver(ANN, CAMPAIGN + b"%d" % number, base=f"{number}.more")
     run = await do(effect, order(ANN))
-    left = at
-
-    def crash(_name: str) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise CrashError
-
     with pytest.raises(CrashError):
-        await retention(tree, parser, KEEP + MARGIN, crash).purge()
+        await retention(tree, parser, KEEP + MARGIN, Crash(at)).purge()
     if resumed:
         await retention(tree, parser, KEEP + MARGIN).purge()
     undone = await undo(effect, run.plan)

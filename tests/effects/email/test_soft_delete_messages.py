@@ -8,6 +8,7 @@ import pytest
 from quell.remediation.v1 import email_pb2, target_pb2
 
 from effect_runs import ACTION, CONFLICT, DONE, MISSING, PLANNED, REFUSED, Silent, carry_out, do, undo
+from mail_deaths import Crash, CrashError
 from mail_tree import ATTACHMENT, CAMPAIGN, MailTree, Photograph, ordinary, sha256
 from quell_email.domain.facts import Headers
 from quell_email.domain.fingerprint import fingerprint
@@ -348,24 +349,6 @@ async def test_a_hold_that_somebody_else_made_is_not_used(tree: MailTree, effect
         await do(effect, by_digest())
     assert tree.photograph("ann@example.org") == before[0]
     assert tree.photograph("bob@example.org") != before[1]
-
-
-class CrashError(BaseException):
-    """The process dies here."""
-
-
-class Crash:
-    """Dies at the n-th passing of any point."""
-
-    def __init__(self, at: int) -> None:
-        """Count down."""
-        self.left = at
-
-    def __call__(self, _name: str) -> None:
-        """Pass a point."""
-        self.left -= 1
-        if self.left == 0:
-            raise CrashError
 
 
 @pytest.mark.parametrize("at", range(1, 14))
