@@ -109,6 +109,22 @@ async def test_what_reading_raises_ends_the_conversation() -> None:
         raise SlowError("so")
 
     with pytest.raises(SlowError):
-        async for _ in conversation(lane, read()):
+        async for _ in conversation(lane, read):
             pass
     assert lane.closed
+
+
+async def test_a_conversation_that_is_cut_before_it_began_leaves_nothing_behind() -> None:
+    """What would have read is not even made."""
+    begun = []
+
+    async def read() -> None:
+        begun.append(True)
+
+    lane: Lane[int] = Lane(2)
+    lane.offer(1)
+    talking = conversation(lane, read)
+    assert await anext(talking) == [1]
+    await talking.aclose()
+    await asyncio.sleep(0)
+    assert begun == []

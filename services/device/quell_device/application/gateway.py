@@ -8,6 +8,7 @@ stored. What comes down for a device that is away is dropped too: it is sent aga
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from quell.device.v1 import agent_service_pb2
@@ -67,7 +68,7 @@ class Gateway:
     ) -> AsyncGenerator[executor_service_pb2.WorkResponse, None]:
         """Talk with the Action Center; a newer stream takes the place of this one."""
         lane: Lane[executor_service_pb2.WorkResponse] = Lane(ROOM)
-        async with aclosing(conversation(lane, self._hear_center(lane, requests))) as batches:
+        async with aclosing(conversation(lane, partial(self._hear_center, lane, requests))) as batches:
             async for batch in batches:
                 for response in joined(batch):
                     yield response
@@ -85,7 +86,7 @@ class Gateway:
         try:
             # Again, now that a ban would meet this stream.
             await self._registry.admitted(device)
-            async with aclosing(conversation(session.lane, self._hear_agent(session, requests))) as batches:
+            async with aclosing(conversation(session.lane, partial(self._hear_agent, session, requests))) as batches:
                 async for batch in batches:
                     for response in batch:
                         yield response

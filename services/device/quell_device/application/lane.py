@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Reading = Callable[[], Awaitable[None]]
+"""Called when it begins: a stream may be cut before that, and then nothing is left that nobody waits for."""
 
 
 class Lane(Generic[T]):
@@ -55,7 +57,7 @@ class Lane(Generic[T]):
         self._changed = asyncio.Event()
 
 
-async def conversation(lane: Lane[T], reading: Coroutine[None, None, None]) -> AsyncGenerator[list[T], None]:
+async def conversation(lane: Lane[T], reading: Reading) -> AsyncGenerator[list[T], None]:
     """Yield what is to be sent while `reading` goes on; end when that ends, raise what it raises."""
     reader = asyncio.create_task(_read(lane, reading))
     try:
@@ -66,9 +68,9 @@ async def conversation(lane: Lane[T], reading: Coroutine[None, None, None]) -> A
         reader.cancel()
 
 
-async def _read(lane: Lane[T], reading: Coroutine[None, None, None]) -> None:
+async def _read(lane: Lane[T], reading: Reading) -> None:
     try:
-        await reading
+        await reading()
     except Exception as error:  # noqa: BLE001 - it is raised again where the stream is answered
         lane.close(error)
     else:
